@@ -1,0 +1,1 @@
+"""The step loop: a model, its tools, its approvals."""

@@ -1,0 +1,1 @@
+"""`chatrun dev` and `chatrun serve` put together."""

@@ -1,0 +1,1 @@
+"""What a run does; knows no HTTP, no files, no terminal."""

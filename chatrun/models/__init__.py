@@ -1,0 +1,1 @@
+"""Where answers come from: provider events to chunks, and messages back."""

@@ -1,0 +1,1 @@
+"""Routes, tokens, sessions and live streams; never the user's code."""
