@@ -1,3 +1,61 @@
-"""chatrun: one async function becomes a durable chat backend."""
+"""chatrun: one async function becomes a durable chat backend.
+
+Everything a task author needs is here; each name is imported when it is first used, so that
+`import chatrun` costs nothing.
+"""
+
+from __future__ import annotations
+
+from importlib import import_module
+from typing import TYPE_CHECKING
 
 __version__ = "0.1.0"
+
+if TYPE_CHECKING:
+    from chatrun import chat as chat
+    from chatrun.ai.stream_text import TextStream as TextStream
+    from chatrun.ai.stream_text import stream_text as stream_text
+    from chatrun.ai.tools import Tool as Tool
+    from chatrun.ai.tools import tool as tool
+    from chatrun.client.agent_chat import AgentChat as AgentChat
+    from chatrun.engine.hooks import TurnComplete as TurnComplete
+    from chatrun.engine.hooks import TurnStart as TurnStart
+    from chatrun.engine.task import ChatTask as ChatTask
+    from chatrun.engine.turn import Turn as Turn
+    from chatrun.errors import ChatError as ChatError
+    from chatrun.errors import ChatrunError as ChatrunError
+    from chatrun.models.anthropic import Anthropic as Anthropic
+    from chatrun.models.openai import OpenAI as OpenAI
+
+_HOMES = {
+    "AgentChat": "chatrun.client.agent_chat",
+    "Anthropic": "chatrun.models.anthropic",
+    "ChatError": "chatrun.errors",
+    "ChatTask": "chatrun.engine.task",
+    "ChatrunError": "chatrun.errors",
+    "OpenAI": "chatrun.models.openai",
+    "TextStream": "chatrun.ai.stream_text",
+    "Tool": "chatrun.ai.tools",
+    "Turn": "chatrun.engine.turn",
+    "TurnComplete": "chatrun.engine.hooks",
+    "TurnStart": "chatrun.engine.hooks",
+    "stream_text": "chatrun.ai.stream_text",
+    "tool": "chatrun.ai.tools",
+}
+
+__all__ = ["__version__", "chat", *_HOMES]
+
+
+def __getattr__(name: str) -> object:
+    if name == "chat":
+        return import_module("chatrun.chat")
+    home = _HOMES.get(name)
+    if home is None:
+        raise AttributeError(f"module 'chatrun' has no attribute {name!r}")
+    value = getattr(import_module(home), name)
+    globals()[name] = value
+    return value
+
+
+def __dir__() -> list[str]:
+    return sorted(__all__)

@@ -8,7 +8,7 @@
     ├── AccessError         who asks may not
     │   ├── TokenInvalid · TokenExpired · ScopeMissing · OriginRefused · SecretMissing
     ├── TaskError           the user's code
-    │   ├── TaskNotFound · TaskDuplicated · TaskFileBroken · TaskFailed
+    │   ├── TaskNotFound · TaskDuplicated · TaskFileBroken · TaskFailed · ChatError
     ├── StoreError          where sessions live
     │   ├── StoreUnavailable · StoreLocked · StoreFull · StoreCorrupt · StoreTooNew
     │   └── CursorTrimmed · Fenced
@@ -163,6 +163,20 @@ class TaskFailed(TaskError):
     """The user's code raised, or returned what cannot be sent."""
 
     code = "task_failed"
+
+
+class ChatError(TaskError):
+    """Raise it in a task or a hook to tell the client, in these words, why a turn failed.
+
+    The text of any other exception is shown to clients only by `chatrun dev`.
+    """
+
+    code = "chat_error"
+
+    @property
+    def public_message(self) -> str:
+        """What the client is told."""
+        return str(self)
 
 
 class StoreError(ChatrunError):

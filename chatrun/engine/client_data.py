@@ -1,0 +1,41 @@
+"""What a client sends along with a message, in the type the task declared."""
+
+from __future__ import annotations
+
+from functools import cached_property
+from typing import Any
+
+from chatrun.errors import ChatError
+
+
+class ClientData:
+    """A task's type for it; None takes everything as it comes."""
+
+    def __init__(self, kind: Any) -> None:
+        self._kind = kind
+
+    def parse(self, data: object) -> Any:
+        """Return `data` in the task's type.
+
+        Raises:
+            ChatError: It does not fit; the text names each place and is for the client to read.
+        """
+        if self._kind is None:
+            return data
+        from pydantic import ValidationError
+
+        try:
+            return self._adapter.validate_python(data)
+        except ValidationError as exc:
+            faults = "; ".join(
+                f"{'.'.join(str(at) for at in fault['loc']) or 'clientData'}: {fault['msg']}"
+                for fault in exc.errors(include_url=False, include_input=False)
+            )
+            text = f"The client data of this message is not valid: {faults}"
+            raise ChatError(text) from exc
+
+    @cached_property
+    def _adapter(self) -> Any:
+        from pydantic import TypeAdapter
+
+        return TypeAdapter(self._kind)

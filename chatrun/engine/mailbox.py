@@ -1,0 +1,135 @@
+"""A run's mailbox: its session's `in` records, each consumed exactly once and in order.
+
+One consumer takes messages one at a time; only a stop acts at once, on the turn that runs. The
+`cursor` is what a commit may say is consumed: every record up to it was acted on, so whatever a
+run leaves behind is, by construction, what the next one finds.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections import deque
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, assert_never
+
+from chatrun.wire.inputs import Handover, HandoverSkip, Junk, Message, Stop, parse_input
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterable
+
+    from chatrun.wire.records import InRecord
+
+
+@dataclass(slots=True)
+class Letter:
+    """A message that waits for its turn, or what wanted to be one and cannot be read."""
+
+    seq: int
+    message: Message | Junk
+    stopped: bool = False
+    """Its stop came before its turn began."""
+
+
+class Mailbox:
+    """Records in, turns' messages out."""
+
+    def __init__(self, *, consumed: int, stops: int) -> None:
+        """Begin behind record `consumed`; stops up to record `stops` were acted on before."""
+        self._received = consumed
+        self._stops = stops
+        self._waiting: deque[Letter] = deque()
+        self._current: Letter | None = None
+        self._on_stop: Callable[[], None] | None = None
+        self._changed = asyncio.Event()
+        self._leaving = False
+
+    @property
+    def cursor(self) -> int:
+        """The last record such that it and all before it were acted on."""
+        return self._waiting[0].seq - 1 if self._waiting else self._received
+
+    @property
+    def stops(self) -> int:
+        """The last stop that was acted on; kept with the session so that none acts twice."""
+        return self._stops
+
+    @property
+    def leaving(self) -> bool:
+        """Whether the run has been asked to end after its current turn."""
+        return self._leaving
+
+    def leave(self, *, stop: bool = False) -> None:
+        """Ask the run to end after its current turn; waiting messages are the next run's.
+
+        With `stop`, the current turn is stopped as well.
+        """
+        self._leaving = True
+        self._changed.set()
+        if stop and self._current is not None:
+            self._stop_current(self._current)
+
+    def deliver(self, records: Iterable[InRecord]) -> None:
+        """Take `records`; those that were delivered before are passed over."""
+        for record in records:
+            if record.seq > self._received:
+                self._received = record.seq
+                self._take(record)
+        self._changed.set()
+
+    def _take(self, record: InRecord) -> None:
+        parsed = parse_input(record.body)
+        match parsed:
+            case Message(trigger="preload" | "handover-prepare"):
+                pass  # these boot a run; on the stream they ask for nothing
+            case Message() | Junk(awaited=True):
+                self._waiting.append(Letter(record.seq, parsed))
+            case Stop():
+                self._stop(record.seq)
+            case Handover() | HandoverSkip() | Junk():
+                pass
+            case _:
+                assert_never(parsed)
+
+    def _stop(self, seq: int) -> None:
+        """Stop the turn whose message came before; with none, the stop is dropped."""
+        if seq <= self._stops:
+            return
+        if self._current is not None:
+            self._stops = seq
+            self._stop_current(self._current)
+        elif self._waiting:
+            self._stops = seq
+            self._waiting[0].stopped = True
+
+    def _stop_current(self, letter: Letter) -> None:
+        letter.stopped = True
+        if self._on_stop is not None:
+            self._on_stop()
+
+    async def next(self, *, wait_s: float) -> Letter | None:
+        """Take the next message; None after `wait_s` seconds without one, or when leaving.
+
+        From here until `done` a stop that arrives is that message's.
+        """
+        try:
+            async with asyncio.timeout(wait_s):
+                while not self._waiting and not self._leaving:
+                    self._changed.clear()
+                    await self._changed.wait()
+        except TimeoutError:
+            return None
+        if self._leaving:
+            return None
+        self._current = self._waiting.popleft()
+        return self._current
+
+    def when_stopped(self, callback: Callable[[], None]) -> None:
+        """Call `callback` once the current message is stopped, at once if it is already."""
+        self._on_stop = callback
+        if self._current is not None and self._current.stopped:
+            callback()
+
+    def done(self) -> None:
+        """Say that the current message's turn takes no more stops."""
+        self._current = None
+        self._on_stop = None

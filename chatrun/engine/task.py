@@ -1,0 +1,174 @@
+"""What the user declares: a task, an async function and its hooks."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from contextvars import ContextVar
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any, Generic, Literal, TypeVar
+
+from chatrun.engine.client_data import ClientData
+from chatrun.engine.durations import Duration, seconds
+from chatrun.engine.hooks import (
+    TURN_COMPLETE,
+    TURN_START,
+    Hook,
+    HookTable,
+    TurnComplete,
+    TurnStart,
+)
+from chatrun.errors import InvalidInput
+from chatrun.wire.ids import check_task_id
+
+if TYPE_CHECKING:
+    from chatrun.ai.tools import Tool
+    from chatrun.engine.turn import Turn
+
+Data = TypeVar("Data")
+TaskFunction = Callable[["Turn[Data]"], Any]
+OnDisconnect = Literal["stop", "keep"]
+
+_declared: ContextVar[list[ChatTask[Any]] | None] = ContextVar("declared", default=None)
+
+
+@dataclass(frozen=True, slots=True)
+class TaskOptions:
+    """How a task's runs behave; times are in seconds."""
+
+    max_turns: int = 100
+    """Completed turns after which a run ends; the next message starts another."""
+    turn_timeout_s: float = 3600.0
+    """How long a turn may take, and how long a suspended run waits for the next message."""
+    idle_timeout_s: float = 30.0
+    """How long a run stays awake for the next message before it is suspended."""
+    on_disconnect: OnDisconnect = "stop"
+    """What a plain UI message stream does when its reader leaves: see `chat.task`."""
+
+
+class ChatTask(Generic[Data]):
+    """A task: the function that answers a turn, its options and its hooks.
+
+    Made by `chat.task`. Calling it calls the function.
+    """
+
+    def __init__(
+        self,
+        task_id: str,
+        function: TaskFunction[Data],
+        *,
+        options: TaskOptions,
+        client_data: type[Data] | None = None,
+        tools: tuple[Tool, ...] = (),
+    ) -> None:
+        self.id = check_task_id(task_id)
+        self.function = function
+        self.options = options
+        self.client_data = ClientData(client_data)
+        self.tools = tools
+        self.hooks = HookTable()
+
+    def __call__(self, turn: Turn[Data]) -> Any:
+        """Call the task's function, as it was written."""
+        return self.function(turn)
+
+    def __repr__(self) -> str:
+        return f"<ChatTask {self.id!r} at {self.file}:{self.line}>"
+
+    @property
+    def file(self) -> str:
+        """The file the function is written in, "<unknown>" for what has no code."""
+        code = getattr(self.function, "__code__", None)
+        return code.co_filename if code is not None else "<unknown>"
+
+    @property
+    def line(self) -> int:
+        """The line the function begins at, counted from 1; 0 for what has no code."""
+        code = getattr(self.function, "__code__", None)
+        return code.co_firstlineno if code is not None else 0
+
+    @property
+    def description(self) -> str:
+        """The first line of the function's docstring, empty without one."""
+        doc = (getattr(self.function, "__doc__", None) or "").strip()
+        return doc.splitlines()[0] if doc else ""
+
+    def on_turn_start(self, hook: Hook[TurnStart]) -> Hook[TurnStart]:
+        """Run `hook` before each turn, in the order declared. Raising fails the turn."""
+        return self.hooks.add(TURN_START, hook)
+
+    def on_turn_complete(self, hook: Hook[TurnComplete]) -> Hook[TurnComplete]:
+        """Run `hook` after each turn, however it ended, last declared first.
+
+        The turn is durable by then, and the next one waits for the hook. What it raises is
+        logged.
+        """
+        return self.hooks.add(TURN_COMPLETE, hook)
+
+
+@contextmanager
+def collect_tasks() -> Iterator[list[ChatTask[Any]]]:
+    """Yield a list that every task declared within the block is added to, in order."""
+    tasks: list[ChatTask[Any]] = []
+    reset = _declared.set(tasks)
+    try:
+        yield tasks
+    finally:
+        _declared.reset(reset)
+
+
+def task(
+    task_id: str,
+    *,
+    client_data: type[Data] | None = None,
+    tools: list[Tool] | tuple[Tool, ...] = (),
+    max_turns: int = 100,
+    turn_timeout: Duration = "1h",
+    idle_timeout: Duration = 30,
+    on_disconnect: OnDisconnect = "stop",
+) -> Callable[[TaskFunction[Data]], ChatTask[Data]]:
+    """Declare the function below as the task `task_id`.
+
+    The function takes a `Turn` and answers it. It is an `async def` that returns, or an async
+    generator that yields, any of: a `stream_text(...)` result, text, chunks, a UI message, a
+    raw stream of the `anthropic` or `openai` packages, or an iterator of these. A plain `def`
+    runs in a thread. Everything sent becomes the assistant's message.
+
+    Args:
+        task_id: How clients name the task: 1 to 128 letters, digits, `.`, `_`, `:`, `-`.
+        client_data: A pydantic model, or any type pydantic can validate, for what clients send
+            along with a message (`clientData`). `turn.client_data` has that type then; a
+            message whose data does not fit is answered with an error.
+        tools: Tools that `stream_text` offers to the model in every turn.
+        max_turns: Completed turns after which a run ends. The next message starts another run,
+            which continues the session; nothing is lost.
+        turn_timeout: How long one turn may take before it is ended as timed out, and how long a
+            suspended run waits for the next message. Seconds, a `timedelta` or text as "1h".
+        idle_timeout: How long a run stays awake after a turn before it is suspended.
+        on_disconnect: What happens to a turn that was started through the AI SDK's own
+            transports (`/api/chat/...`), which know no other way to stop than to close the
+            request: "stop" stops the turn, unless the client resumes streams; "keep" lets it
+            finish.
+
+    Raises:
+        InvalidInput: `task_id` or an option cannot be used.
+    """
+    if max_turns < 1:
+        raise InvalidInput(f"max_turns of task {task_id!r} is {max_turns}; it must be 1 or more")
+    options = TaskOptions(
+        max_turns=max_turns,
+        turn_timeout_s=seconds(turn_timeout, name="turn_timeout"),
+        idle_timeout_s=seconds(idle_timeout, name="idle_timeout"),
+        on_disconnect=on_disconnect,
+    )
+
+    def declare(function: TaskFunction[Data]) -> ChatTask[Data]:
+        declared = ChatTask(
+            task_id, function, options=options, client_data=client_data, tools=tuple(tools)
+        )
+        collected = _declared.get()
+        if collected is not None:
+            collected.append(declared)
+        return declared
+
+    return declare

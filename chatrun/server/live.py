@@ -1,0 +1,409 @@
+"""The live side of sessions: which run serves which, and who reads along.
+
+Nothing is kept here of a session that nobody serves or reads. Whatever happens to a worker, a
+session goes the same way: it is claimed anew, the turn that was left open is ended or begun again,
+and a run is started if something waits on `in`.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import itertools
+import logging
+import time
+from contextlib import asynccontextmanager
+from typing import TYPE_CHECKING
+
+import orjson
+
+from chatrun.engine.recovery import MAX_ATTEMPTS, end_orphan, find_orphan
+from chatrun.errors import ChatrunError, StoreError, TaskNotFound
+from chatrun.server.runs import ServedRun, is_stop
+from chatrun.server.tails import Reader, Tail
+from chatrun.store.base import OutWrite
+from chatrun.wire.ids import Cursor, new_id
+from chatrun.wire.inputs import wakes
+from chatrun.wire.records import (
+    CLOSED_REASON,
+    SESSION_CLOSED,
+    InRecord,
+    control_line,
+)
+from chatrun.worker.protocol import Report, RunEnded, StartRun, Write
+
+if TYPE_CHECKING:
+    from collections.abc import AsyncIterator, Callable, Mapping, Sequence
+
+    from chatrun.store.base import Appended, Session, Store
+    from chatrun.wire.records import OutBatch
+    from chatrun.worker.pool import Pool, Worker
+    from chatrun.worker.protocol import BrokenFile, Message, TaskInfo
+
+logger = logging.getLogger("chatrun.live")
+
+STOP_LIMIT_S = 2.0
+"""A stopped turn whose worker has not ended it by then is ended without the worker."""
+
+RESTARTED = "The server was restarted in the middle of this answer."
+
+
+class _Place:
+    """What is kept of one session while somebody serves or reads it."""
+
+    def __init__(self) -> None:
+        self.tail = Tail()
+        self.run: ServedRun | None = None
+        self.lock = asyncio.Lock()
+        """Held while the session changes hands."""
+        self.users = 0
+
+
+class Live:
+    """All sessions' live side.
+
+    `on_report` is told what workers report of turns.
+    """
+
+    def __init__(
+        self,
+        store: Store,
+        group: asyncio.TaskGroup,
+        *,
+        on_report: Callable[[Mapping[str, object]], None] = lambda _event: None,
+        stop_limit_s: float = STOP_LIMIT_S,
+    ) -> None:
+        self.store = store
+        self.broken: Sequence[BrokenFile] = ()
+        """What of the user's code, as it stands on disk, cannot be loaded."""
+        self._stop_limit_s = stop_limit_s
+        self._group = group
+        self._on_report = on_report
+        self._pool: Pool | None = None
+        self._places: dict[str, _Place] = {}
+        self._numbers = itertools.count(1)
+        self._unserved: dict[str, str] = {}
+        """Sessions that wait for a worker with their task, and the task."""
+
+    # --- what the server asks ---------------------------------------------------------------
+
+    def use(self, pool: Pool) -> None:
+        """Take workers from `pool`; called once, before anything else."""
+        self._pool = pool
+
+    @property
+    def pool(self) -> Pool:
+        """The pool of workers."""
+        assert self._pool is not None
+        return self._pool
+
+    def tasks(self) -> Mapping[str, TaskInfo]:
+        """Return the tasks that new runs are started of, by id."""
+        return self.pool.tasks()
+
+    def open_turns(self) -> int:
+        """Return how many turns run now."""
+        return sum(
+            1 for place in self._places.values() if place.run is not None and place.run.turn_open
+        )
+
+    async def recover(self) -> None:
+        """Take up what an earlier server left; called once, when workers are ready.
+
+        Turns that were under way are ended or begun again, and what waits on `in` is answered.
+        """
+        for session_id in await self.store.unfinished_sessions():
+            await self._revive(session_id, why=RESTARTED)
+
+    async def append(self, session: Session, body: str, *, part_id: str) -> Appended:
+        """Append a record to `in` and see to it that a run takes it.
+
+        The record is durable when this returns. A record with a known `part_id` changes nothing.
+
+        Raises:
+            SessionClosed, SessionExpired: The session takes no more records.
+            StoreUnavailable: Nothing was stored.
+        """
+        appended = await self.store.append_in(session.id, body, part_id=part_id)
+        place = self._places.get(session.id)
+        if place is not None and place.run is not None and not place.lock.locked():
+            await self._deliver(place.run, InRecord(appended.seq, _now_ms(), part_id, body))
+        elif wakes(body) or place is not None:
+            await self._ensure_run(session.id, wake=wakes(body))
+        return appended
+
+    async def start(self, session: Session) -> str:
+        """Make sure that a run serves `session` and return the run's id.
+
+        Raises:
+            TaskNotFound: No worker has the session's task.
+        """
+        await self._ensure_run(session.id, wake=True, preload=True)
+        place = self._places.get(session.id)
+        if place is None or place.run is None:
+            raise TaskNotFound(f"task {session.task_id!r} is not served now")
+        return place.run.run_id
+
+    async def close(self, session: Session, *, reason: str | None) -> Session:
+        """Close `session` for good: its turn is stopped, its readers are told.
+
+        Closing again changes nothing.
+        """
+        if session.closed_at_ms is not None:
+            return session
+        closed = await self.store.close_session(session.id, reason=reason)
+        place = self._places.get(session.id)
+        if place is not None and place.run is not None:
+            place.run.leave(stop=True)  # its end writes the closing record
+            self._watch_stop(place.run)
+        else:
+            await self._revive(session.id, why=RESTARTED)
+        return closed
+
+    async def is_settled(self, session_id: str) -> bool:
+        """Tell whether nothing more can come on `out` until something is appended."""
+        session = await self.store.session(session_id)
+        if session.closed_at_ms is not None:
+            place = self._places.get(session_id)
+            return place is None or place.run is None
+        if session.turn_end < 0 or session.turn_end != session.out_tail - 1:
+            return False
+        return not await self._message_waits(session)
+
+    def is_running(self, session_id: str) -> bool:
+        """Tell whether a turn runs."""
+        place = self._places.get(session_id)
+        return place is not None and place.run is not None and place.run.turn_open
+
+    @asynccontextmanager
+    async def follow(self, session_id: str, *, after: Cursor) -> AsyncIterator[Reader]:
+        """Yield a reader of the session's `out` stream that begins behind `after`."""
+        with_place = self._enter(session_id)
+        try:
+            yield Reader(self.store, session_id, with_place.tail, after=after)
+        finally:
+            self._exit(session_id, with_place)
+
+    # --- what the workers say ---------------------------------------------------------------
+
+    def on_message(self, worker: Worker, message: Message) -> None:
+        """Take what a worker says of a run."""
+        match message:
+            case Write(run) if run in worker.runs:
+                worker.runs[run].write(message)
+            case RunEnded(run) if run in worker.runs:
+                self._ended(worker.runs[run], message)
+            case Report(event):
+                self._on_report(event)
+            case _:
+                pass  # of a run that was taken from it
+
+    def on_gone(self, worker: Worker) -> None:
+        """Take over the sessions of a worker that has ended."""
+        why = f"The worker process {worker.why_gone} in the middle of this answer."
+        for run in list(worker.runs.values()):
+            self._take(run)
+            self._group.create_task(self._revive(run.session_id, why=why))
+
+    def on_ready(self, worker: Worker) -> None:
+        """Give a new worker what has waited for its tasks."""
+        for session_id, task_id in list(self._unserved.items()):
+            if task_id in worker.tasks:
+                del self._unserved[session_id]
+                self._group.create_task(self._revive(session_id, why=RESTARTED))
+
+    # --- runs -------------------------------------------------------------------------------
+
+    async def _deliver(self, run: ServedRun, record: InRecord) -> None:
+        if record.seq == run.delivered + 1:
+            run.deliver((record,))
+        elif record.seq > run.delivered:  # two appends overtook each other on their way here
+            run.deliver(
+                tuple(await self.store.read_in(run.session_id, after=Cursor(run.delivered)))
+            )
+        if run.turn_open and is_stop(record.body):
+            self._watch_stop(run)
+
+    def _watch_stop(self, run: ServedRun) -> None:
+        """See to it that the turn ends, even if its worker does not answer."""
+        if run.stop_timer is None:
+            loop = asyncio.get_running_loop()
+            run.stop_timer = loop.call_later(self._stop_limit_s, self._overdue, run)
+
+    def _overdue(self, run: ServedRun) -> None:
+        logger.warning("a worker has not stopped a turn within %g s", self._stop_limit_s)
+        run.fence()
+        self._take(run)
+        self._group.create_task(self._revive(run.session_id, why="The turn did not stop in time."))
+
+    def _ended(self, run: ServedRun, message: RunEnded) -> None:
+        if message.error is not None:
+            logger.warning("run %s ended: %s", run.run_id, message.error)
+        self._take(run)
+        why = "The run failed in the middle of this answer."
+        self._group.create_task(self._revive(run.session_id, why=why))
+
+    def _lost(self, run: ServedRun, error: StoreError) -> None:
+        """Let go of a run whose write the store refused."""
+        logger.warning("run %s has lost its session: %s", run.run_id, error)
+        self._take(run)
+
+    def _take(self, run: ServedRun) -> None:
+        """Take the run from its worker."""
+        if run.worker.runs.pop(run.number, None) is None:
+            return
+        run.forget_stop()
+        run.worker.close_if_idle()
+        place = self._places.get(run.session_id)
+        if place is not None and place.run is run:
+            place.run = None
+            self._exit(run.session_id, place)
+
+    async def _ensure_run(self, session_id: str, *, wake: bool, preload: bool = False) -> None:
+        """Have a run serve the session with all that waits; without `wake` only if one does."""
+        place = self._enter(session_id)
+        try:
+            async with place.lock:
+                if place.run is not None:
+                    await self._deliver_rest(place.run)
+                elif wake:
+                    await self._claim(session_id, place, why=RESTARTED, preload=preload)
+        finally:
+            self._exit(session_id, place)
+
+    async def _deliver_rest(self, run: ServedRun) -> None:
+        records = await self.store.read_in(run.session_id, after=Cursor(run.delivered))
+        run.deliver(tuple(records))
+        if run.turn_open and any(is_stop(record.body) for record in records):
+            self._watch_stop(run)
+
+    async def _revive(self, session_id: str, *, why: str) -> None:
+        """End or begin again what a run has left of the session, `why` it ended in mid-turn."""
+        place = self._enter(session_id)
+        try:
+            async with place.lock:
+                if place.run is None:
+                    await self._claim(session_id, place, why=why)
+        except ChatrunError as exc:
+            logger.warning("cannot take up session %s: %s", session_id, exc)
+        finally:
+            self._exit(session_id, place)
+
+    async def _claim(
+        self, session_id: str, place: _Place, *, why: str, preload: bool = False
+    ) -> None:
+        """Take the session, put it in order, and start a run if there is anything to do."""
+        run_id = new_id("run")
+        session = await self.store.claim(session_id, run_id=run_id)
+        session = await self._tidy(session, place, why=why)
+        if session.closed_at_ms is not None:
+            await self._finish_closed(session, place)
+        elif preload or await self._message_waits(session):
+            if await self._start_run(session, place, run_id, preloaded=preload):
+                return
+            self._unserved[session.id] = session.task_id
+        await self.store.release(session.id, session.epoch)
+
+    async def _tidy(self, session: Session, place: _Place, *, why: str) -> Session:
+        """End the turn that an earlier run has left open, unless it can begin again."""
+        if session.out_tail - 1 == session.turn_end:
+            return session
+        batches: list[OutBatch] = []
+        cursor = Cursor(session.turn_end)
+        while more := await self.store.read_out(session.id, after=cursor):
+            batches += more
+            cursor = Cursor(more[-1].last)
+        orphan = find_orphan(batches, after=session.turn_end)
+        if orphan is None or (orphan.can_run_again and session.closed_at_ms is None):
+            return session
+        if not orphan.chunks and orphan.attempts >= MAX_ATTEMPTS:
+            why = f"{why.removesuffix('.')}, {orphan.attempts} times in a row."
+        page = await self.store.read_transcript(session.id, limit=1)
+        write = end_orphan(
+            orphan,
+            session,
+            last_message=orjson.loads(page.messages[-1]) if page.messages else None,
+            later=await self.store.read_in(session.id, after=Cursor(orphan.in_seq)),
+            why=why,
+        )
+        place.tail.push(await self.store.write_out(session.id, session.epoch, write))
+        return await self.store.session(session.id)
+
+    async def _finish_closed(self, session: Session, place: _Place) -> None:
+        """Tell readers that the session is closed; what waited on `in` is not answered."""
+        if session.state.get("closed"):
+            return
+        headers = {CLOSED_REASON: session.closed_reason} if session.closed_reason else {}
+        write = OutWrite(
+            lines=(control_line(SESSION_CLOSED, headers),),
+            in_cursor=session.in_tail - 1,
+            state={**session.state, "closed": True},
+        )
+        place.tail.push(await self.store.write_out(session.id, session.epoch, write))
+
+    async def _start_run(
+        self, session: Session, place: _Place, run_id: str, *, preloaded: bool
+    ) -> bool:
+        """Start a run of the session; False when no worker has its task."""
+        worker = self.pool.pick(session.task_id)
+        if worker is None:
+            return False
+        transcript = await self.store.read_transcript(session.id)
+        records = await self._unread(session)
+        run = ServedRun(
+            session,
+            worker,
+            number=next(self._numbers),
+            run_id=run_id,
+            store=self.store,
+            tail=place.tail,
+            on_lost=self._lost,
+        )
+        if worker.gone or worker.leaving:
+            return await self._start_run(session, place, run_id, preloaded=preloaded)
+        worker.runs[run.number] = run
+        place.run = run
+        place.users += 1
+        run.start(
+            StartRun(
+                run=run.number,
+                run_id=run_id,
+                session_id=session.id,
+                chat_id=session.key,
+                task_id=session.task_id,
+                previous_run_id=session.previous_run_id,
+                preloaded=preloaded,
+                in_cursor=session.in_cursor,
+                state=session.state,
+                messages=transcript.messages,
+                records=records,
+            )
+        )
+        return True
+
+    async def _unread(self, session: Session) -> tuple[InRecord, ...]:
+        """Return every record behind the `in` cursor."""
+        records: list[InRecord] = []
+        cursor = Cursor(session.in_cursor)
+        while more := await self.store.read_in(session.id, after=cursor):
+            records += more
+            cursor = Cursor(more[-1].seq)
+        return tuple(records)
+
+    async def _message_waits(self, session: Session) -> bool:
+        return any(wakes(record.body) for record in await self._unread(session))
+
+    # --- places -----------------------------------------------------------------------------
+
+    def _enter(self, session_id: str) -> _Place:
+        place = self._places.setdefault(session_id, _Place())
+        place.users += 1
+        return place
+
+    def _exit(self, session_id: str, place: _Place) -> None:
+        place.users -= 1
+        if place.users == 0 and self._places.get(session_id) is place:
+            del self._places[session_id]
+
+
+def _now_ms() -> int:
+    return int(time.time() * 1000)

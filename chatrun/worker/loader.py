@@ -1,0 +1,131 @@
+"""Imports the user's files and collects the tasks they declare."""
+
+from __future__ import annotations
+
+import importlib
+import linecache
+import sys
+import traceback
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from chatrun.engine.task import ChatTask, collect_tasks
+from chatrun.worker.protocol import BrokenFile, TaskInfo
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+    from types import TracebackType
+
+
+@dataclass(slots=True)
+class Loaded:
+    """What came of importing a project."""
+
+    tasks: dict[str, ChatTask[Any]] = field(default_factory=dict)
+    broken: list[BrokenFile] = field(default_factory=list)
+
+
+def load_tasks(root: Path, files: Sequence[Path]) -> Loaded:
+    """Import `files`, each as the module that its place under `root` names.
+
+    `root` goes first on `sys.path`. A file that cannot be imported never hides the others: it is
+    reported. So is the second of two tasks with one id, with both places.
+    """
+    if str(root) not in sys.path:
+        sys.path.insert(0, str(root))
+    importlib.invalidate_caches()
+    loaded = Loaded()
+    for path in files:
+        with collect_tasks() as declared:
+            try:
+                importlib.import_module(module_name(root, path))
+            except KeyboardInterrupt:
+                raise
+            except BaseException as exc:  # a module may raise anything, SystemExit included
+                loaded.broken.append(describe_failure(exc, root=root, path=path))
+                continue
+        for task in declared:
+            _add(loaded, task, root)
+    return loaded
+
+
+def module_name(root: Path, path: Path) -> str:
+    """Return the dotted name that imports `path` with `root` on `sys.path`."""
+    parts = path.relative_to(root).with_suffix("").parts
+    return ".".join(parts[:-1] if parts[-1] == "__init__" and len(parts) > 1 else parts)
+
+
+def _add(loaded: Loaded, task: ChatTask[Any], root: Path) -> None:
+    first = loaded.tasks.setdefault(task.id, task)
+    if first is not task:
+        message = (
+            f"task {task.id!r} is declared twice: {_place(first, root)} has it, so this one at "
+            f"{_place(task, root)} is not served; give one of them another id"
+        )
+        loaded.broken.append(BrokenFile(relative(task.file, root), task.line, message))
+
+
+def _place(task: ChatTask[Any], root: Path) -> str:
+    return f"{relative(task.file, root)}:{task.line}"
+
+
+def task_info(task: ChatTask[Any], root: Path) -> TaskInfo:
+    """Return what the server is told of `task`; its file is relative to `root`."""
+    return TaskInfo(
+        id=task.id,
+        file=relative(task.file, root),
+        line=task.line,
+        description=task.description,
+        on_disconnect=task.options.on_disconnect,
+    )
+
+
+def relative(file: str, root: Path) -> str:
+    """Return `file` as it is written from `root`; as it is when it lies elsewhere."""
+    try:
+        return Path(file).resolve().relative_to(root.resolve()).as_posix()
+    except ValueError:
+        return file
+
+
+def project_files(root: Path) -> list[str]:
+    """Return the files under `root` that imported modules came from, relative to it."""
+    files = set()
+    for module in list(sys.modules.values()):
+        file = getattr(module, "__file__", None)
+        if file is not None and Path(file).is_relative_to(root):
+            files.add(relative(file, root))
+    return sorted(files)
+
+
+def describe_failure(exc: BaseException, *, root: Path, path: Path) -> BrokenFile:
+    """Return what is wrong with `path` in one sentence, with the line of the user's at fault."""
+    if isinstance(exc, SyntaxError) and exc.filename is not None:
+        file, line, code = relative(exc.filename, root), exc.lineno, (exc.text or "").strip()
+        text = f"{type(exc).__name__}: {exc.msg}"
+    else:
+        file, line = _user_frame(exc.__traceback__, root) or (relative(str(path), root), None)
+        code = linecache.getline(str(root / file), line).strip() if line is not None else ""
+        text = "".join(traceback.format_exception_only(exc)).strip()
+    where = f"{file}:{line}" if line is not None else file
+    return BrokenFile(file, line, f"{where} cannot be imported: {text}", code, _trace(exc, root))
+
+
+def _user_frame(trace: TracebackType | None, root: Path) -> tuple[str, int] | None:
+    """Return file and line of the innermost frame that is the user's."""
+    found: tuple[str, int] | None = None
+    for frame, line in traceback.walk_tb(trace):
+        name = frame.f_code.co_filename
+        if Path(name).is_relative_to(root) and "site-packages" not in name:
+            found = (relative(name, root), line)
+    return found
+
+
+def _trace(exc: BaseException, root: Path) -> str:
+    frames = [
+        frame
+        for frame in traceback.extract_tb(exc.__traceback__)
+        if Path(frame.filename).is_relative_to(root) and "site-packages" not in frame.filename
+    ]
+    return "".join(traceback.format_list(frames))
