@@ -7,7 +7,7 @@ import contextlib
 import os
 import signal
 import time
-from collections.abc import AsyncIterator, Callable, Mapping
+from collections.abc import AsyncIterator, Callable, Coroutine, Mapping
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -33,20 +33,25 @@ from chatrun.server.app import HttpSettings, serve_http
 from chatrun.server.live import Live
 from chatrun.store.memory import MemoryStore
 from chatrun.wire.secret import load_secret, open_private_folder
-from chatrun.worker.launch import launch_in_process, launch_process
+from chatrun.worker.launch import launch_in_process
+from chatrun.worker.launch_warm import WarmLauncher
 from chatrun.worker.pool import Pool
-from chatrun.worker.protocol import BrokenFile, Configure
+from chatrun.worker.protocol import BrokenFile, Configure, Imported
 
 if TYPE_CHECKING:
     from chatrun.config import Settings
     from chatrun.store.base import Store
     from chatrun.worker.pool import Worker
+    from chatrun.worker.protocol import Message
 
 Mode = Literal["dev", "serve"]
 Emit = Callable[[Event], None]
 
 FINISH_S: Mapping[Mode, float] = {"dev": 1.0, "serve": 8.0}
 """How long turns may go on when the server is asked to end."""
+
+PASS_S = 0.05
+"""How often it is looked whether they have."""
 
 SERVER_FILE = "server.json"
 """In `.chatrun`: where the server of this project answers, for `chatrun chat` and the like."""
@@ -75,7 +80,11 @@ class _Server:
     settings: Settings
     mode: Mode
     emit: Emit
+    launcher: WarmLauncher = field(default_factory=WarmLauncher)
+    background: set[asyncio.Task[object]] = field(default_factory=set)
     ended: asyncio.Event = field(default_factory=asyncio.Event)
+    hurried: asyncio.Event = field(default_factory=asyncio.Event)
+    """Set when it is asked to end again: it does not wait any more then."""
     signals: int = 0
 
     async def run(self) -> int:
@@ -88,26 +97,28 @@ class _Server:
                 pool = self._pool(group, live)
                 live.use(pool)
                 try:
-                    await self._serve(group, live, pool, secret)
+                    await self._serve(live, pool, secret)
                 finally:
                     await pool.aclose()
+                    await self.launcher.aclose()
         return 130 if self.signals and self.mode == "dev" else 0
 
-    async def _serve(self, group: asyncio.TaskGroup, live: Live, pool: Pool, secret: str) -> None:
+    async def _serve(self, live: Live, pool: Pool, secret: str) -> None:
         """Answer until asked to end, then let turns finish for a moment."""
         async with serve_http(live, self._http(secret)) as http:
             with self._announced(http.url):
                 await self._start(live, pool, url=http.url, page=http.page_url)
-                watcher = None
                 if self.mode == "dev" and self.settings.reload:
-                    watcher = group.create_task(self._watch(live, pool), name="watcher")
+                    self._beside(self._watch(live, pool))
                 await self.ended.wait()
                 self.emit(Stopping(live.open_turns()))
-                if watcher is not None:
-                    watcher.cancel()
+                for task in tuple(self.background):
+                    task.cancel()
+                await asyncio.gather(*self.background, return_exceptions=True)
                 await self._finish(live, pool)
 
     async def _start(self, live: Live, pool: Pool, *, url: str, page: str) -> None:
+        ready = None
         try:
             ready = await pool.start()
             faults = ready.broken
@@ -118,14 +129,33 @@ class _Server:
         live.broken = faults
         await live.recover()
         self.emit(Ready(url, page, tuple(live.tasks().values()), took_s=process_age_s()))
+        if not self.settings.in_process:
+            self._beside(self._warm_up(pool, ready.modules if ready is not None else ()))
+
+    async def _warm_up(self, pool: Pool, modules: tuple[str, ...]) -> None:
+        """Have packages imported ahead, then replace the first worker, which was started cold."""
+        if await self.launcher.warm(modules):
+            await pool.renew_idle()
+        pool.fill()
+
+    def _beside(self, work: Coroutine[Any, Any, object]) -> None:
+        """Run `work` in the background until the server ends."""
+        task = asyncio.create_task(work)
+        self.background.add(task)
+        task.add_done_callback(self.background.discard)
 
     async def _finish(self, live: Live, pool: Pool) -> None:
         """Ask every run to leave; wait for open turns, but not for long."""
         for worker in pool.workers:
             worker.leave()
-        ends_at = time.monotonic() + FINISH_S[self.mode]
-        while live.open_turns() and time.monotonic() < ends_at and self.signals < 2:
-            await asyncio.sleep(0.02)
+        self.hurried.clear()
+        for _ in range(int(FINISH_S[self.mode] / PASS_S)):
+            if not live.open_turns():
+                return
+            with contextlib.suppress(TimeoutError):
+                async with asyncio.timeout(PASS_S):
+                    await self.hurried.wait()
+                    return
 
     # --- reload -----------------------------------------------------------------------------
 
@@ -145,6 +175,7 @@ class _Server:
         if ready.broken:
             self.emit(ReloadFailed(changed, ready.broken))
             return
+        pool.fill()
         took_s = time.monotonic() - began
         self.emit(Reloaded(took_s, changed, ready.tasks, draining=live.open_turns()))
 
@@ -189,12 +220,18 @@ class _Server:
                 self.emit(WorkerDied(worker.why_gone))
             live.on_gone(worker)
 
+        def said(worker: Worker, message: Message) -> None:
+            if isinstance(message, Imported):
+                self._beside(self.launcher.warm(message.modules))
+            else:
+                live.on_message(worker, message)
+
         return Pool(
             group,
-            launch_in_process() if settings.in_process else launch_process,
+            launch_in_process() if settings.in_process else self.launcher,
             configure,
             size=1 if settings.in_process else settings.workers,
-            on_message=live.on_message,
+            on_message=said,
             on_gone=gone,
             on_ready=live.on_ready,
         )
@@ -237,6 +274,7 @@ class _Server:
     def _asked_to_end(self) -> None:
         self.signals += 1
         self.ended.set()
+        self.hurried.set()
         if self.signals > 2:
             os._exit(130)
 

@@ -1,9 +1,14 @@
-"""A worker process: `python -m chatrun.worker FD`, started by the server with a socket."""
+"""A worker process, `python -m chatrun.worker FD`, or with `--warm FD` a parent of such."""
 
 from __future__ import annotations
 
 import sys
 
-from chatrun.worker.process import main
+if sys.argv[1] == "--warm":
+    from chatrun.worker.warm import main
 
-main(int(sys.argv[1]))
+    main(int(sys.argv[2]))
+else:
+    from chatrun.worker.process import main
+
+    main(int(sys.argv[1]))

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import logging
 import os
+import sys
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -16,13 +17,21 @@ from chatrun.engine.mailbox import Mailbox
 from chatrun.engine.run import Run, RunInfo
 from chatrun.errors import Fenced, StoreError, StoreUnavailable
 from chatrun.worker.discover import find_task_files
-from chatrun.worker.loader import Loaded, load_tasks, project_files, task_info
+from chatrun.worker.loader import (
+    Loaded,
+    hinted_modules,
+    load_tasks,
+    other_modules,
+    project_files,
+    task_info,
+)
 from chatrun.worker.port import LinkPort
 from chatrun.worker.protocol import (
     Acknowledge,
     Committed,
     Configure,
     Deliver,
+    Imported,
     Leave,
     Ping,
     Pong,
@@ -64,6 +73,8 @@ class WorkerHost:
         self._loaded = loaded
         self._tasks: Mapping[str, ChatTask[Any]] = {}
         self._show_errors = False
+        self._root: Path | None = None
+        self._module_count = 0
         self._active: dict[int, _Active] = {}
         self.closed = asyncio.Event()
         """Set once the link has closed."""
@@ -116,8 +127,15 @@ class WorkerHost:
             files = find_task_files(root, include=message.include, exclude=message.exclude)
             loaded = load_tasks(root, files)
         self._tasks = loaded.tasks
-        tasks = tuple(task_info(task, root) for task in loaded.tasks.values())
-        self._send(Ready(os.getpid(), tasks, tuple(loaded.broken), tuple(project_files(root))))
+        ready = Ready(
+            os.getpid(),
+            tasks=tuple(task_info(task, root) for task in loaded.tasks.values()),
+            broken=tuple(loaded.broken),
+            files=tuple(project_files(root)),
+            modules=(*other_modules(root), *hinted_modules(root)),
+        )
+        self._root, self._module_count = root, len(sys.modules)
+        self._send(ready)
 
     # --- runs -------------------------------------------------------------------------------
 
@@ -171,6 +189,14 @@ class WorkerHost:
 
     def _report(self, event: Mapping[str, Any]) -> None:
         self._send(Report(event))
+        if event["event"] == "turn-ended":
+            self._tell_imports()
+
+    def _tell_imports(self) -> None:
+        """Tell of what a turn has imported, so that later workers have it from the start."""
+        if self._root is not None and len(sys.modules) != self._module_count:
+            self._module_count = len(sys.modules)
+            self._send(Imported(tuple(other_modules(self._root))))
 
     def _send(self, message: ToServer) -> None:
         if self._link is not None:

@@ -47,31 +47,40 @@ class _Process:
             self.process.kill()
 
     async def ended(self) -> str:
-        code = await self.process.wait()
-        if code < 0:
-            return f"was killed by {signal.Signals(-code).name}"
-        return f"exited with code {code}"
+        return how_it_ended(await self.process.wait())
+
+
+def how_it_ended(code: int) -> str:
+    """Return what a process's exit code says, as the end of a sentence."""
+    if code < 0:
+        return f"was killed by {signal.Signals(-code).name}"
+    return f"exited with code {code}"
 
 
 async def launch_process(on_frame: OnFrame, on_closed: OnClosed) -> Launched:
-    """Start a worker process; its link is a socket pair that dies with either side.
-
-    What the user's code prints goes to this process's standard error.
-    """
+    """Start a worker process; its link is a socket pair that dies with either side."""
     ours, theirs = socket.socketpair()
     with theirs:
-        process = await asyncio.create_subprocess_exec(
-            sys.executable,
-            "-m",
-            "chatrun.worker",
-            str(theirs.fileno()),
-            pass_fds=(theirs.fileno(),),
-            stdin=asyncio.subprocess.DEVNULL,
-            stdout=2 if _has_stderr() else asyncio.subprocess.DEVNULL,
-            env={**os.environ, "PYTHONUNBUFFERED": "1"},
-        )
+        process = await worker_command("", theirs)
     ours.setblocking(False)
     return _Process(await open_socket_link(ours, on_frame, on_closed), process)
+
+
+async def worker_command(flag: str, theirs: socket.socket) -> asyncio.subprocess.Process:
+    """Start `python -m chatrun.worker [flag] FD` with the socket `theirs`.
+
+    What the user's code prints goes to this process's standard error, as far as it has one.
+    """
+    fd = theirs.fileno()
+    return await asyncio.create_subprocess_exec(
+        *(sys.executable, "-m", "chatrun.worker"),
+        *([flag] if flag else []),
+        str(fd),
+        pass_fds=(fd,),
+        stdin=asyncio.subprocess.DEVNULL,
+        stdout=2 if _has_stderr() else asyncio.subprocess.DEVNULL,
+        env={**os.environ, "PYTHONUNBUFFERED": "1"},
+    )
 
 
 def _has_stderr() -> bool:

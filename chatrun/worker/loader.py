@@ -91,12 +91,34 @@ def relative(file: str, root: Path) -> str:
 
 def project_files(root: Path) -> list[str]:
     """Return the files under `root` that imported modules came from, relative to it."""
-    files = set()
-    for module in list(sys.modules.values()):
-        file = getattr(module, "__file__", None)
-        if file is not None and Path(file).is_relative_to(root):
-            files.add(relative(file, root))
-    return sorted(files)
+    files = (getattr(module, "__file__", None) for module in list(sys.modules.values()))
+    return sorted({relative(file, root) for file in files if file and is_users(file, root)})
+
+
+def other_modules(root: Path) -> list[str]:
+    """Return the modules that were imported from elsewhere, in the order of their imports."""
+    return [
+        name
+        for name, module in list(sys.modules.items())
+        if getattr(module, "__spec__", None) is not None
+        and name != "__main__"
+        and not is_users(getattr(module, "__file__", None) or "/", root)
+    ]
+
+
+def hinted_modules(root: Path) -> list[str]:
+    """Return the provider packages that the project's files mention but have not imported.
+
+    They are imported by the first model call, which takes a second.
+    """
+    text = "".join((root / file).read_text("utf-8", "ignore") for file in project_files(root))
+    return [name for name in ("anthropic", "openai") if name in text and name not in sys.modules]
+
+
+def is_users(file: str, root: Path) -> bool:
+    """Tell whether `file` is the project's own, and not of a virtual environment within it."""
+    path = Path(file)
+    return path.is_relative_to(root) and "site-packages" not in path.relative_to(root).parts
 
 
 def describe_failure(exc: BaseException, *, root: Path, path: Path) -> BrokenFile:
@@ -117,15 +139,13 @@ def _user_frame(trace: TracebackType | None, root: Path) -> tuple[str, int] | No
     found: tuple[str, int] | None = None
     for frame, line in traceback.walk_tb(trace):
         name = frame.f_code.co_filename
-        if Path(name).is_relative_to(root) and "site-packages" not in name:
+        if is_users(name, root):
             found = (relative(name, root), line)
     return found
 
 
 def _trace(exc: BaseException, root: Path) -> str:
     frames = [
-        frame
-        for frame in traceback.extract_tb(exc.__traceback__)
-        if Path(frame.filename).is_relative_to(root) and "site-packages" not in frame.filename
+        frame for frame in traceback.extract_tb(exc.__traceback__) if is_users(frame.filename, root)
     ]
     return "".join(traceback.format_list(frames))

@@ -156,9 +156,9 @@ class Pool:
         return [w for w in self._workers if w.generation == self._generation and not w.leaving]
 
     async def start(self) -> Ready:
-        """Start the first generation; return what its first worker says of the user's code.
+        """Start the first worker; return what it says of the user's code.
 
-        The others start behind it. Raises what `replace` raises.
+        `fill` starts the others. Raises what `replace` raises.
         """
         self._keeper = self._group.create_task(self._keep(), name="pool keeper")
         return await self.replace(accept_broken=True)
@@ -189,9 +189,19 @@ class Pool:
             if worker.generation < self._generation:
                 worker.leave()
         self._on_ready(first)
-        for _ in range(self._size - 1):
-            self._group.create_task(self._add_worker(), name="add worker")
         return ready
+
+    def fill(self) -> None:
+        """Start what the current generation lacks of its size, behind the work that goes on."""
+        for _ in range(self._size - len(self._current())):
+            self._group.create_task(self._add_worker(), name="add worker")
+
+    async def renew_idle(self) -> None:
+        """Replace each worker that serves nothing by one that is started anew."""
+        for worker in [worker for worker in self._current() if not worker.runs]:
+            await self._add_worker()
+            if not worker.runs:
+                worker.leave()
 
     async def aclose(self) -> None:
         """End every worker and wait until it is gone."""
@@ -215,6 +225,8 @@ class Pool:
 
     async def _add_worker(self) -> None:
         """Start one more worker of the current generation."""
+        if self._closing:
+            return
         generation = self._generation
         worker = await self._new_worker(generation)
         try:

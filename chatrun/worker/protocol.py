@@ -1,7 +1,8 @@
 """What server and worker say to each other, as values and as frames.
 
 The server says `Configure`, then `StartRun`, `Deliver`, `Leave`, `Drop`, `Acknowledge`,
-`Committed`, `RunLost`, `Ping`; the worker says `Ready`, then `Write`, `RunEnded`, `Report`, `Pong`.
+`Committed`, `RunLost`, `Ping`; the worker says `Ready`, then `Write`, `RunEnded`, `Imported`,
+`Report`, `Pong`.
 A run is named by a number that is unique within its link.
 """
 
@@ -76,6 +77,8 @@ class Ready:
     broken: tuple[BrokenFile, ...]
     files: tuple[str, ...] = ()
     """Every file of the project that was imported, tasks or not."""
+    modules: tuple[str, ...] = ()
+    """Every other module that was imported, in the order of their imports."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -172,6 +175,13 @@ class RunEnded:
 
 
 @dataclass(frozen=True, slots=True)
+class Imported:
+    """Modules that were imported since `Ready`, while runs were served."""
+
+    modules: tuple[str, ...]
+
+
+@dataclass(frozen=True, slots=True)
 class Report:
     """Something to tell the person at the console."""
 
@@ -179,7 +189,7 @@ class Report:
 
 
 ToWorker = Configure | StartRun | Deliver | Leave | Acknowledge | Committed | RunLost | Ping
-ToServer = Ready | Write | RunEnded | Report | Pong
+ToServer = Ready | Write | RunEnded | Imported | Report | Pong
 Message = ToWorker | ToServer
 
 
@@ -192,6 +202,8 @@ def to_frame(message: Message) -> Frame:
             return _records_frame(message)
         case Ready():
             return {"t": "Ready", "pid": message.pid}, orjson.dumps(asdict(message))
+        case Imported(modules):
+            return {"t": "Imported"}, orjson.dumps(modules)
         case Report(event):
             return {"t": "Report"}, orjson.dumps(event, default=str)
         case Configure() | Leave() | Acknowledge() | Committed() | RunLost() | Ping() | Pong():
@@ -310,6 +322,7 @@ def _read_ready(_header: Mapping[str, Any], body: bytes) -> Ready:
         tuple(TaskInfo(**task) for task in content["tasks"]),
         tuple(BrokenFile(**file) for file in content["broken"]),
         tuple(content["files"]),
+        tuple(content["modules"]),
     )
 
 
@@ -333,6 +346,7 @@ _READERS: Mapping[str, Callable[[Mapping[str, Any], bytes], Message]] = {
     "Deliver": lambda h, b: Deliver(h["run"], _read_records(orjson.loads(b))),
     "Ready": _read_ready,
     "Write": _read_write,
+    "Imported": lambda _h, b: Imported(tuple(orjson.loads(b))),
     "Report": lambda _h, b: Report(orjson.loads(b)),
     "RunEnded": lambda h, b: RunEnded(h["run"], h["reason"], b.decode() or None),
     **{

@@ -60,6 +60,7 @@ async def served_project(
         )
         live.use(pool)
         await pool.start()
+        pool.fill()
         try:
             yield Served(live, pool, reports)
         finally:
