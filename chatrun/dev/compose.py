@@ -29,10 +29,13 @@ from chatrun.dev.events import (
 )
 from chatrun.dev.watch import saves
 from chatrun.errors import SecretMissing, SettingInvalid, WorkerFailed
-from chatrun.server.app import HttpSettings, serve_http
+from chatrun.server.app import make_app
+from chatrun.server.listening import listen
 from chatrun.server.live import Live
+from chatrun.server.site import ServerSettings
 from chatrun.store.memory import MemoryStore
 from chatrun.wire.secret import load_secret, open_private_folder
+from chatrun.wire.tokens import mint
 from chatrun.worker.launch import launch_in_process
 from chatrun.worker.launch_warm import WarmLauncher
 from chatrun.worker.pool import Pool
@@ -52,6 +55,8 @@ FINISH_S: Mapping[Mode, float] = {"dev": 1.0, "serve": 8.0}
 
 PASS_S = 0.05
 """How often it is looked whether they have."""
+
+PAGE_TOKEN_S = 24 * 3600.0
 
 SERVER_FILE = "server.json"
 """In `.chatrun`: where the server of this project answers, for `chatrun chat` and the like."""
@@ -105,9 +110,11 @@ class _Server:
 
     async def _serve(self, live: Live, pool: Pool, secret: str) -> None:
         """Answer until asked to end, then let turns finish for a moment."""
-        async with serve_http(live, self._http(secret)) as http:
+        app = make_app(live, secret=secret, settings=self._http())
+        async with listen(app, host=self.settings.host, port=self.settings.port) as http:
             with self._announced(http.url):
-                await self._start(live, pool, url=http.url, page=http.page_url)
+                token = mint(secret, ["admin"], ttl_s=PAGE_TOKEN_S)
+                await self._start(live, pool, url=http.url, page=f"{http.url}/#token={token}")
                 if self.mode == "dev" and self.settings.reload:
                     self._beside(self._watch(live, pool))
                 await self.ended.wait()
@@ -191,12 +198,9 @@ class _Server:
             )
         return load_secret(self.settings.folder)
 
-    def _http(self, secret: str) -> HttpSettings:
+    def _http(self) -> ServerSettings:
         opens = self.settings.task_tokens_open_sessions
-        return HttpSettings(
-            secret=secret,
-            host=self.settings.host,
-            port=self.settings.port,
+        return ServerSettings(
             allowed_hosts=self.settings.allowed_hosts,
             allowed_origins=self.settings.allowed_origins,
             task_tokens_open_sessions=opens == "always" or (opens == self.mode == "dev"),

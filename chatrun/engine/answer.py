@@ -9,7 +9,7 @@ from chatrun.errors import TooLarge
 from chatrun.messages.clean import close_partial
 from chatrun.messages.fold import MessageFold
 from chatrun.wire.chunks import check_chunk, floor_chunk
-from chatrun.wire.records import data_line
+from chatrun.wire.records import Line, data_line
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -26,18 +26,28 @@ class Answer:
 
     Everything that is sent goes to the port and into `message`. A `start` with the message's id
     goes out before the first chunk, whether or not the task sends one of its own, because a page
-    that comes back in mid-turn learns the id from it. Once closed, what still comes is dropped:
-    code that ignores its cancellation cannot write into the next turn.
+    that comes back in mid-turn learns the id from it; `finish` goes out last, because hooks may
+    add to the answer behind it. Once closed, what still comes is dropped: code that ignores its
+    cancellation cannot write into the next turn.
     """
 
-    def __init__(self, port: RunPort, *, message_id: str, base: UIMessage | None = None) -> None:
+    def __init__(self, port: RunPort, *, message_id: str) -> None:
         self._port = port
-        self._fold = MessageFold(base, message_id=message_id)
-        self._message_id = base["id"] if base is not None else message_id
+        self._message_id = message_id
+        self._fold = MessageFold(message_id=message_id)
         self._started = False
-        self._finished = False
+        self._finish: Mapping[str, object] | None = None
         self._closed = False
+        self._held: list[Line] | None = None
         self.last_write = time.monotonic()
+
+    def go_on_with(self, base: UIMessage) -> None:
+        """Answer into `base`, the assistant's message that the history ends with.
+
+        Pages have folded it in already: another id would show its parts twice.
+        """
+        self._message_id = base["id"]
+        self._fold = MessageFold(base)
 
     @property
     def started(self) -> bool:
@@ -46,7 +56,7 @@ class Answer:
 
     @property
     def finish_reason(self) -> str | None:
-        """The reason that the last `finish` chunk gave."""
+        """The reason that the `finish` chunk gave."""
         return self._fold.finish_reason
 
     def send(self, chunk: Mapping[str, object]) -> None:
@@ -60,21 +70,23 @@ class Answer:
         if self._closed:
             return
         checked: Mapping[str, object] = check_chunk(chunk)
-        if checked["type"] == "start":
+        kind = checked["type"]
+        if kind == "start":
             self._start(checked)
             return
         if not self._started:
             self._start({"type": "start"})
-        if checked["type"] == "finish":
-            self._finished = True
-        self._pass_on(checked)
+        if kind == "finish":
+            self._finish = checked
+        else:
+            self._pass_on(checked)
 
     def _start(self, chunk: Mapping[str, object]) -> None:
         """Send the turn's one `start`; a second one may only bring metadata."""
         metadata = chunk.get("messageMetadata")
         if self._started:
             if metadata is not None:
-                self.send({"type": "message-metadata", "messageMetadata": metadata})
+                self._pass_on({"type": "message-metadata", "messageMetadata": metadata})
             return
         start: dict[str, object] = {"type": "start", "messageId": self._message_id}
         if metadata is not None:
@@ -83,13 +95,25 @@ class Answer:
         self._pass_on(start)
 
     def finish(self) -> None:
-        """Send the `finish` that the task left out, when it sent anything at all."""
-        if self._started and not self._finished:
-            self.send({"type": "finish"})
+        """Send the `finish`, the task's own or one without a reason, if anything was sent."""
+        if self._started and not self._closed:
+            self._pass_on(self._finish if self._finish is not None else {"type": "finish"})
 
     def close(self) -> None:
-        """Take no more: the turn is being completed."""
+        """Take no more: the turn is being completed. What is held goes out."""
+        self.release()
         self._closed = True
+
+    def hold(self) -> None:
+        """Keep what is sent from here on until `release`."""
+        if self._held is None:
+            self._held = []
+
+    def release(self) -> None:
+        """Send what was held."""
+        held, self._held = self._held, None
+        for line in held or ():
+            self._port.append(line)
 
     def raw_message(self) -> UIMessage | None:
         """Return the message exactly as it was streamed, None when nothing was."""
@@ -118,4 +142,7 @@ class Answer:
             )
         self._fold.apply(chunk)
         self.last_write = time.monotonic()
-        self._port.append(line)
+        if self._held is not None:
+            self._held.append(line)
+        else:
+            self._port.append(line)

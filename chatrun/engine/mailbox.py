@@ -46,7 +46,8 @@ class Mailbox:
     @property
     def cursor(self) -> int:
         """The last record such that it and all before it were acted on."""
-        return self._waiting[0].seq - 1 if self._waiting else self._received
+        first = min((letter.seq for letter in self._waiting), default=None)
+        return self._received if first is None else first - 1
 
     @property
     def stops(self) -> int:
@@ -105,6 +106,10 @@ class Mailbox:
         letter.stopped = True
         if self._on_stop is not None:
             self._on_stop()
+
+    def put_first(self, message: Message, *, seq: int) -> None:
+        """Put `message` in front of all that waits, on behalf of record `seq`."""
+        self._waiting.appendleft(Letter(seq, message))
 
     async def next(self, *, wait_s: float) -> Letter | None:
         """Take the next message; None after `wait_s` seconds without one, or when leaving.

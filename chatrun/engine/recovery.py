@@ -98,7 +98,13 @@ def end_orphan(
     stop = _stop_of(session, later)
     outcome: Outcome = Stopped() if stop is not None else Failed(ChatError(why))
     headers = {IN_EVENT_ID: str(orphan.in_seq), OUTCOME: outcome_kind(outcome)}
-    partial = _fold(orphan.chunks, last_message)
+    raw = _fold(orphan.chunks, last_message)
+    partial = close_partial(raw) if raw is not None else None
+    state: dict[str, object] = {**session.state}
+    if stop is not None:
+        state["stops"] = stop
+    elif orphan.chunks:
+        state["recovered"] = _recovered(orphan, why, partial=partial, raw=raw)
     return OutWrite(
         lines=(
             *map(data_line, closing_chunks(outcome, show_errors=False)),
@@ -106,7 +112,7 @@ def end_orphan(
         ),
         changes=(PutMessage(partial["id"], orjson.dumps(partial)),) if partial is not None else (),
         in_cursor=orphan.in_seq,
-        state={**session.state, "stops": stop} if stop is not None else None,
+        state=state,
         ends_turn=True,
     )
 
@@ -122,7 +128,7 @@ def _stop_of(session: Session, later: Sequence[InRecord]) -> int | None:
 
 
 def _fold(chunks: Sequence[dict[str, Any]], last_message: UIMessage | None) -> UIMessage | None:
-    """Return the message that `chunks` make, as far as it is kept."""
+    """Return the message that `chunks` make, exactly as it was streamed."""
     if not chunks:
         return None
     continues = last_message is not None and last_message["id"] == chunks[0].get("messageId")
@@ -132,4 +138,16 @@ def _fold(chunks: Sequence[dict[str, Any]], last_message: UIMessage | None) -> U
             fold.apply(chunk)
         except ChunkInvalid:
             break  # a client's reader ends here, too
-    return close_partial(fold.message)
+    return fold.message
+
+
+def _recovered(
+    orphan: Orphan, why: str, *, partial: UIMessage | None, raw: UIMessage | None
+) -> dict[str, object]:
+    """Return what the next run's recovery hooks are told."""
+    return {
+        "in_seq": orphan.in_seq,
+        "why": why,
+        "message_id": partial["id"] if partial is not None else None,
+        "raw": raw,
+    }

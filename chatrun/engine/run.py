@@ -2,13 +2,34 @@
 
 from __future__ import annotations
 
+import contextlib
+import logging
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, Literal
 
+from chatrun.engine.hooks import (
+    BOOT,
+    PRELOAD,
+    RECOVERY,
+    RESUME,
+    SUSPEND,
+    Boot,
+    Preload,
+    Recovery,
+    Resume,
+    Suspend,
+)
+from chatrun.engine.outcome import Failed, closing_chunks, outcome_kind
 from chatrun.engine.perform import Performance
+from chatrun.engine.prepare import Intake
+from chatrun.engine.report import turn_ended
+from chatrun.engine.turn import UpgradeWanted
+from chatrun.engine.turn_history import TurnHistory
+from chatrun.errors import ChatError, StoreError
 from chatrun.models.base import Usage
 from chatrun.store.base import OutWrite
 from chatrun.wire.inputs import Message
+from chatrun.wire.records import IN_EVENT_ID, OUTCOME, TURN_COMPLETE, control_line, data_line
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
@@ -17,8 +38,11 @@ if TYPE_CHECKING:
     from chatrun.engine.mailbox import Letter, Mailbox
     from chatrun.engine.port import RunPort
     from chatrun.engine.task import ChatTask
+    from chatrun.messages.types import ModelMessage
 
-EndReason = Literal["asked", "idle", "closed", "max-turns"]
+logger = logging.getLogger("chatrun.run")
+
+EndReason = Literal["asked", "idle", "closed", "max-turns", "ended", "upgrade", "boot-failed"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -29,9 +53,16 @@ class RunInfo:
     session_id: str
     chat_id: str
     previous_run_id: str | None = None
+    """The run that served the session before; None for its first."""
     preloaded: bool = False
+    """Whether it was started ahead of its first message."""
     show_errors: bool = False
     """Whether clients see the text of exceptions, as in `chatrun dev`."""
+
+    @property
+    def continuation(self) -> bool:
+        """Whether an earlier run has served the session already."""
+        return self.previous_run_id is not None
 
 
 @dataclass(slots=True)
@@ -43,11 +74,27 @@ class Run:
     port: RunPort
     mailbox: Mailbox
     history: History
+    kept: Mapping[str, Any] = field(default_factory=dict)
+    """The session's state as the run before has left it; see `state`."""
     report: Callable[[Mapping[str, object]], None] = lambda _event: None
     """Told of what happens, for consoles and logs."""
     turns: int = 0
     """Turns begun, and so the number of the next one."""
     usage: Usage = field(default_factory=Usage)
+    chat_started: bool = False
+    """Whether any turn of the session was accepted."""
+    ending: bool = False
+    """Whether the task has asked for this to be the run's last turn."""
+    injected: list[ModelMessage] = field(default_factory=list)
+    """Model messages that wait for the next chance to be shown to the model."""
+    idle_timeout_s: float = 0.0
+    turn_timeout_s: float = 0.0
+
+    def __post_init__(self) -> None:
+        self.idle_timeout_s = self.task.options.idle_timeout_s
+        self.turn_timeout_s = self.task.options.turn_timeout_s
+        self.chat_started = bool(self.kept.get("started"))
+        self.injected = list(self.kept.get("injected", ()))
 
     async def serve(self) -> EndReason:
         """Answer messages one at a time until there is a reason to end; return the reason.
@@ -58,6 +105,14 @@ class Run:
         Raises:
             StoreError: The run has lost its session.
         """
+        if not await self._boot():
+            return "boot-failed"
+        try:
+            return await self._loop()
+        except UpgradeWanted:
+            return "upgrade"
+
+    async def _loop(self) -> EndReason:
         while self.turns < self.task.options.max_turns:
             letter = await self._next()
             if letter is None:
@@ -67,14 +122,22 @@ class Run:
                 return "closed"
             await Performance(self, letter).run()
             self.turns += 1
+            if self.ending:
+                return "ended"
         return "max-turns"
+
+    # --- waiting ----------------------------------------------------------------------------
 
     async def _next(self) -> Letter | None:
         """Wait for a message: awake at first, then suspended."""
-        options = self.task.options
-        letter = await self.mailbox.next(wait_s=options.idle_timeout_s)
-        if letter is None and not self.mailbox.leaving:
-            letter = await self.mailbox.next(wait_s=options.turn_timeout_s)
+        letter = await self.mailbox.next(wait_s=self.idle_timeout_s)
+        if letter is not None or self.mailbox.leaving:
+            return letter
+        phase: Literal["preload", "turn"] = "turn" if self.turns else "preload"
+        await self.task.hooks.run(SUSPEND, Suspend(self.info, phase))
+        letter = await self.mailbox.next(wait_s=self.turn_timeout_s)
+        if letter is not None:
+            await self.task.hooks.run(RESUME, Resume(self.info, phase))
         return letter
 
     async def _consume(self) -> None:
@@ -82,6 +145,78 @@ class Run:
         self.mailbox.done()
         await self.port.commit(OutWrite(in_cursor=self.mailbox.cursor, state=self.state()))
 
+    # --- booting ----------------------------------------------------------------------------
+
+    async def _boot(self) -> bool:
+        """Run the hooks of a run's beginning; False when one failed, which clients are told."""
+        hooks = self.task.hooks
+        try:
+            await hooks.run(BOOT, Boot(self.info))
+            if "recovered" in self.kept and RECOVERY in hooks:
+                await self._recover(self.kept["recovered"])
+            if self.info.preloaded:
+                await hooks.run(PRELOAD, Preload(self.info))
+        except StoreError:
+            raise
+        except Exception as exc:
+            logger.debug("%r failed to boot", self.task, exc_info=True)
+            await self._fail_boot(exc)
+            return False
+        return True
+
+    async def _recover(self, left: Mapping[str, Any]) -> None:
+        """Have hooks say what becomes of the answer in whose middle the run before died."""
+        index = self.history.index(left.get("message_id"))
+        partial = self.history.messages[index] if index is not None else None
+        again: list[bool] = []
+        history = TurnHistory(self.history, self.save_history)
+        event = Recovery(
+            run=self.info,
+            history=history,
+            partial=partial,
+            raw_partial=left.get("raw"),
+            why=str(left.get("why", "")),
+            rerun=lambda: again.append(True),
+        )
+        await self.task.hooks.run(RECOVERY, event)
+        if again:
+            self.mailbox.put_first(Message("regenerate-message"), seq=int(left["in_seq"]))
+
+    async def _fail_boot(self, error: Exception) -> None:
+        """End the turn that waits, or where none does the stream, with the error."""
+        outcome = Failed(error)
+        letter = await self.mailbox.next(wait_s=0)
+        headers: dict[str, str] = {OUTCOME: outcome_kind(outcome)}
+        if letter is not None:
+            headers[IN_EVENT_ID] = str(self.mailbox.cursor)
+            if isinstance(letter.message, Message):
+                with contextlib.suppress(ChatError):
+                    Intake(self, letter.message, fallback_id=f"msg_{letter.seq}").take_in()
+        closing = closing_chunks(outcome, show_errors=self.info.show_errors)
+        lines = (*map(data_line, closing), control_line(TURN_COMPLETE, headers))
+        cursor = self.mailbox.cursor if letter is not None else None
+        await self.port.commit(OutWrite(lines=lines, in_cursor=cursor, ends_turn=True))
+        self.report(
+            {
+                "event": "turn-ended",
+                "chat_id": self.info.chat_id,
+                "task_id": self.task.id,
+                "turn": self.turns,
+                **turn_ended(outcome, took_s=0.0),
+            }
+        )
+
+    # --- what is kept -----------------------------------------------------------------------
+
+    def save_history(self) -> None:
+        """Put what the transcript lacks on its way there."""
+        changes = self.history.take_changes()
+        if changes:
+            self.port.write(OutWrite(changes=changes))
+
     def state(self) -> Mapping[str, object]:
         """Return what the next run must know that neither stream nor transcript tells."""
-        return {"stops": self.mailbox.stops}
+        kept: dict[str, object] = {"stops": self.mailbox.stops, "started": self.chat_started}
+        if self.injected:
+            kept["injected"] = self.injected
+        return kept

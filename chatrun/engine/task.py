@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from contextvars import ContextVar
 from dataclasses import dataclass
@@ -11,12 +11,34 @@ from typing import TYPE_CHECKING, Any, Generic, Literal, TypeVar
 from chatrun.engine.client_data import ClientData
 from chatrun.engine.durations import Duration, seconds
 from chatrun.engine.hooks import (
+    BEFORE_TURN_COMPLETE,
+    BOOT,
+    CHAT_START,
+    HYDRATE,
+    PRELOAD,
+    PREPARE_MESSAGES,
+    RECOVERY,
+    RESUME,
+    SUSPEND,
     TURN_COMPLETE,
     TURN_START,
+    VALIDATE_MESSAGES,
+    AnsweringHook,
+    BeforeTurnComplete,
+    Boot,
+    ChatStart,
     Hook,
     HookTable,
+    Hydrate,
+    Preload,
+    PrepareMessages,
+    Recovery,
+    Resume,
+    Suspend,
     TurnComplete,
     TurnStart,
+    ValidateMessages,
+    call,
 )
 from chatrun.errors import InvalidInput
 from chatrun.wire.ids import check_task_id
@@ -24,6 +46,7 @@ from chatrun.wire.ids import check_task_id
 if TYPE_CHECKING:
     from chatrun.ai.tools import Tool
     from chatrun.engine.turn import Turn
+    from chatrun.messages.types import ModelMessage, UIMessage
 
 Data = TypeVar("Data")
 TaskFunction = Callable[["Turn[Data]"], Any]
@@ -65,8 +88,9 @@ class ChatTask(Generic[Data]):
         self.function = function
         self.options = options
         self.client_data = ClientData(client_data)
-        self.tools = tools
         self.hooks = HookTable()
+        self._tools = tools
+        self._tools_of: Callable[[Turn[Data]], Any] | None = None
 
     def __call__(self, turn: Turn[Data]) -> Any:
         """Call the task's function, as it was written."""
@@ -93,9 +117,50 @@ class ChatTask(Generic[Data]):
         doc = (getattr(self.function, "__doc__", None) or "").strip()
         return doc.splitlines()[0] if doc else ""
 
+    def on_boot(self, hook: Hook[Boot]) -> Hook[Boot]:
+        """Run `hook` when a run begins, before its first turn; also after a restart or a reload.
+
+        Raising fails the run: the waiting message is answered with the error.
+        """
+        return self.hooks.add(BOOT, hook)
+
+    def on_preload(self, hook: Hook[Preload]) -> Hook[Preload]:
+        """Run `hook` when a run was started ahead of its first message.
+
+        Raising fails the run.
+        """
+        return self.hooks.add(PRELOAD, hook)
+
+    def on_chat_start(self, hook: Hook[ChatStart]) -> Hook[ChatStart]:
+        """Run `hook` once in a session's life, before its first accepted turn.
+
+        Raising fails the turn.
+        """
+        return self.hooks.add(CHAT_START, hook)
+
     def on_turn_start(self, hook: Hook[TurnStart]) -> Hook[TurnStart]:
         """Run `hook` before each turn, in the order declared. Raising fails the turn."""
         return self.hooks.add(TURN_START, hook)
+
+    def on_before_turn_complete(self, hook: Hook[BeforeTurnComplete]) -> Hook[BeforeTurnComplete]:
+        """Run `hook` when the answer is whole and may still be added to. Raising fails the turn."""
+        return self.hooks.add(BEFORE_TURN_COMPLETE, hook)
+
+    def on_suspend(self, hook: Hook[Suspend]) -> Hook[Suspend]:
+        """Run `hook` when the run goes to sleep. What it raises is logged."""
+        return self.hooks.add(SUSPEND, hook)
+
+    def on_resume(self, hook: Hook[Resume]) -> Hook[Resume]:
+        """Run `hook` when the run was woken by a message. What it raises is logged."""
+        return self.hooks.add(RESUME, hook)
+
+    def on_recovery(self, hook: Hook[Recovery]) -> Hook[Recovery]:
+        """Run `hook` when the run before died in the middle of an answer.
+
+        It may edit the history or have the question answered anew. What it raises is logged,
+        and the partial answer stays.
+        """
+        return self.hooks.add(RECOVERY, hook)
 
     def on_turn_complete(self, hook: Hook[TurnComplete]) -> Hook[TurnComplete]:
         """Run `hook` after each turn, however it ended, last declared first.
@@ -104,6 +169,48 @@ class ChatTask(Generic[Data]):
         logged.
         """
         return self.hooks.add(TURN_COMPLETE, hook)
+
+    def validate_messages(
+        self, hook: AnsweringHook[ValidateMessages, Sequence[UIMessage] | None]
+    ) -> AnsweringHook[ValidateMessages, Sequence[UIMessage] | None]:
+        """Run `hook` on what a client sent, before it enters the history.
+
+        It may return the messages to take instead. Raising refuses them: the turn fails and they
+        never enter the history.
+        """
+        return self.hooks.add(VALIDATE_MESSAGES, hook)
+
+    def hydrate(
+        self, hook: AnsweringHook[Hydrate, Sequence[UIMessage] | None]
+    ) -> AnsweringHook[Hydrate, Sequence[UIMessage] | None]:
+        """Take the history from `hook` at the beginning of each turn, instead of the transcript.
+
+        For those whose own database is the truth. Raising fails the turn.
+        """
+        return self.hooks.add(HYDRATE, hook)
+
+    def prepare_messages(
+        self, hook: AnsweringHook[PrepareMessages, Sequence[ModelMessage] | None]
+    ) -> AnsweringHook[PrepareMessages, Sequence[ModelMessage] | None]:
+        """Pass the model messages through `hook` before the task; what it returns is not kept.
+
+        Raising fails the turn.
+        """
+        return self.hooks.add(PREPARE_MESSAGES, hook)
+
+    def tools(self, provider: Callable[[Turn[Data]], Any]) -> Callable[[Turn[Data]], Any]:
+        """Offer in each turn the tools that `provider` returns, beside those declared.
+
+        Plain or async. Raising fails the turn.
+        """
+        self._tools_of = provider
+        return provider
+
+    async def tools_of(self, turn: Turn[Data]) -> tuple[Tool, ...]:
+        """Return the tools of one turn."""
+        if self._tools_of is None:
+            return self._tools
+        return (*self._tools, *await call(self._tools_of, turn))
 
 
 @contextmanager

@@ -3,8 +3,11 @@
 from __future__ import annotations
 
 from contextvars import ContextVar
-from typing import TYPE_CHECKING, Any, Generic, TypeVar
+from typing import TYPE_CHECKING, Any, Generic, TypeVar, cast
 
+from chatrun.engine.deferred import Deferred
+from chatrun.engine.hooks import PREPARE_MESSAGES, PrepareMessages
+from chatrun.engine.turn_history import TurnHistory
 from chatrun.errors import InvalidInput
 from chatrun.messages.convert import convert_to_model_messages
 from chatrun.messages.heal import heal
@@ -12,16 +15,19 @@ from chatrun.messages.types import message_text
 from chatrun.models.base import Usage
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping, Sequence
+    from collections.abc import Coroutine, Iterable, Mapping
 
     from chatrun.ai.tools import Tool
     from chatrun.engine.answer import Answer
-    from chatrun.engine.history import History
-    from chatrun.engine.run import RunInfo
+    from chatrun.engine.run import Run
     from chatrun.messages.types import ModelMessage, UIMessage
     from chatrun.wire.inputs import Message
 
 Data = TypeVar("Data")
+
+
+class UpgradeWanted(BaseException):
+    """The turn is to be answered by newer code. No failure: user code has no reason to see it."""
 
 
 class Turn(Generic[Data]):
@@ -31,37 +37,34 @@ class Turn(Generic[Data]):
     them. It is not to be kept beyond `on_turn_complete`.
     """
 
-    def __init__(
-        self,
-        run: RunInfo,
-        *,
-        number: int,
-        incoming: Message,
-        client_data: Data,
-        history: History,
-        answer: Answer,
-        tools: Sequence[Tool],
-        usage_before: Usage,
-    ) -> None:
+    def __init__(self, run: Run, *, incoming: Message, answer: Answer) -> None:
         self._run = run
         self._incoming = incoming
-        self._history = history
         self._answer = answer
-        self._usage_before = usage_before
-        self._model_messages: tuple[tuple[UIMessage, ...], list[ModelMessage]] | None = None
-        self.number = number
+        self._usage_before = run.usage
+        self._prepared: tuple[list[UIMessage], list[ModelMessage]] | None = None
+        self.deferred = Deferred()
+        self.number = run.turns
         """Which turn of its run this is, from 0."""
-        self.client_data = client_data
+        self.client_data: Data = cast("Data", incoming.metadata)
         """What the client sent along, validated by the task's `client_data` type; without one,
         as it came."""
-        self.tools: tuple[Tool, ...] = tuple(tools)
+        self.tools: tuple[Tool, ...] = ()
         """The task's tools, which `stream_text` offers to the model."""
+        self.history = TurnHistory(run.history, run.save_history)
+        """The session's messages, to read and to edit; edits are visible at once."""
         self.usage = Usage()
         """What this turn has used of models so far."""
         self.stopped = False
         """Whether a client stopped the turn. In a `finally` it tells a stop from other ends."""
         self.cancelled = False
         """Whether the run as a whole is being cancelled; the turn is not completed then."""
+        self.is_running = False
+        """Whether the task itself has been called."""
+        self.response: UIMessage | None = None
+        """The answer as it was kept, once the turn is complete."""
+        self.raw_response: UIMessage | None = None
+        """The answer exactly as it was streamed, once the turn is complete."""
 
     def __repr__(self) -> str:
         return f"<Turn {self.number} of run {self.run_id} in session {self.chat_id}>"
@@ -69,32 +72,32 @@ class Turn(Generic[Data]):
     @property
     def chat_id(self) -> str:
         """The id by which clients know the session."""
-        return self._run.chat_id
+        return self._run.info.chat_id
 
     @property
     def session_id(self) -> str:
         """The session's own id, `session_…`."""
-        return self._run.session_id
+        return self._run.info.session_id
 
     @property
     def run_id(self) -> str:
         """The run that this turn belongs to, `run_…`."""
-        return self._run.run_id
+        return self._run.info.run_id
 
     @property
     def previous_run_id(self) -> str | None:
         """The run that served the session before; None for its first."""
-        return self._run.previous_run_id
+        return self._run.info.previous_run_id
 
     @property
     def continuation(self) -> bool:
         """Whether an earlier run has served the session already."""
-        return self._run.previous_run_id is not None
+        return self._run.info.continuation
 
     @property
     def preloaded(self) -> bool:
         """Whether the run was started ahead of its first message."""
-        return self._run.preloaded
+        return self._run.info.preloaded
 
     @property
     def trigger(self) -> str:
@@ -119,20 +122,41 @@ class Turn(Generic[Data]):
     @property
     def ui_messages(self) -> list[UIMessage]:
         """The session's messages up to the one to answer, oldest first; the caller's to keep."""
-        return list(self._history.messages)
+        return list(self._run.history.messages)
 
     @property
     def messages(self) -> list[ModelMessage]:
-        """The same in the form models read; every tool call in it has a result."""
-        now = tuple(self._history.messages)
-        if self._model_messages is None or self._model_messages[0] != now:
-            self._model_messages = (now, heal(convert_to_model_messages(now)))
-        return list(self._model_messages[1])
+        """The same in the form models read, as `prepare_messages` hooks made it.
+
+        Every tool call in it has a result. After an edit of the history it shows the edited
+        messages, without the hooks.
+        """
+        now = self._run.history.messages
+        if self._prepared is None or self._prepared[0] != now:
+            return self._converted()
+        return list(self._prepared[1])
+
+    def _converted(self) -> list[ModelMessage]:
+        outputs = {tool.name: tool.model_output for tool in self.tools}
+        converted = convert_to_model_messages(self._run.history.messages, tool_outputs=outputs)
+        return heal(converted)
+
+    async def prepare_messages(self) -> None:
+        """Convert the history once, with what was injected, and have hooks look at it."""
+        messages = self._converted()
+        if self._run.injected and messages[-1:] and messages[-1]["role"] != "tool":
+            messages += self._run.injected
+            self._run.injected = []
+        hooks = self._run.task.hooks
+        prepared = await hooks.ask(
+            PREPARE_MESSAGES, messages, lambda found: PrepareMessages(self, tuple(found))
+        )
+        self._prepared = (list(self._run.history.messages), list(prepared))
 
     @property
     def message(self) -> UIMessage | None:
         """The last message of the user's, None in a session without one."""
-        for message in reversed(self._history.messages):
+        for message in reversed(self._run.history.messages):
             if message["role"] == "user":
                 return message
         return None
@@ -154,6 +178,46 @@ class Turn(Generic[Data]):
         """
         self._answer.send(chunk)
         await self._answer.ready()
+
+    def defer(self, work: Coroutine[Any, Any, object]) -> None:
+        """Run `work` beside the turn, which is not complete before it is done, or 5 s have passed.
+
+        What it raises is logged. Started in `on_turn_complete`, it delays nothing.
+        """
+        _ = self.deferred.add(work)
+
+    def defer_before_output(self, work: Coroutine[Any, Any, object]) -> None:
+        """Run `work` beside the model, and let nothing of the answer out before it is done.
+
+        After 10 s the answer goes out all the same. For what must be stored before a client can
+        see an answer, without making the model wait.
+        """
+        self.deferred.gate(work, hold=self._answer.hold, release=self._answer.release)
+
+    def inject(self, messages: Iterable[ModelMessage]) -> None:
+        """Show `messages` to the model at the next chance; they never enter the history.
+
+        That is before the next turn's model call. They survive a restart from the end of the
+        turn on.
+        """
+        self._run.injected.extend(messages)
+
+    def end_run(self) -> None:
+        """Let this be the run's last turn; messages that wait are the next run's."""
+        self._run.ending = True
+
+    def request_upgrade(self) -> None:
+        """Have newer code take over.
+
+        In a hook before the task runs, the next run answers this very message, and nothing
+        behind this call runs. Later, the run ends with this turn.
+
+        Raises:
+            UpgradeWanted: Always, in a hook before the task; it is not to be caught.
+        """
+        self._run.ending = True
+        if not self.is_running:
+            raise UpgradeWanted
 
     def report_usage(self, usage: Usage) -> None:
         """Add what a model call used; `stream_text` does this by itself."""

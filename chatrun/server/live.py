@@ -12,6 +12,7 @@ import itertools
 import logging
 import time
 from contextlib import asynccontextmanager
+from functools import partial
 from typing import TYPE_CHECKING
 
 import orjson
@@ -35,7 +36,7 @@ if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Callable, Mapping, Sequence
 
     from chatrun.store.base import Appended, Session, Store
-    from chatrun.wire.records import OutBatch
+    from chatrun.wire.records import Line, OutBatch
     from chatrun.worker.pool import Pool, Worker
     from chatrun.worker.protocol import BrokenFile, Message, TaskInfo
 
@@ -131,6 +132,19 @@ class Live:
             await self._ensure_run(session.id, wake=wakes(body))
         return appended
 
+    async def append_out(self, session: Session, line: Line) -> int:
+        """Append a record to `out` beside the run's own and return its number.
+
+        It is in no message and in no transcript.
+
+        Raises:
+            Fenced: The session changed hands meanwhile; trying again is safe.
+        """
+        current = await self.store.session(session.id)
+        async with self._entered(session.id) as place:
+            batch = await self._write(current, place, OutWrite(lines=(line,)))
+        return batch.last
+
     async def start(self, session: Session) -> str:
         """Make sure that a run serves `session` and return the run's id.
 
@@ -177,11 +191,8 @@ class Live:
     @asynccontextmanager
     async def follow(self, session_id: str, *, after: Cursor) -> AsyncIterator[Reader]:
         """Yield a reader of the session's `out` stream that begins behind `after`."""
-        with_place = self._enter(session_id)
-        try:
-            yield Reader(self.store, session_id, with_place.tail, after=after)
-        finally:
-            self._exit(session_id, with_place)
+        async with self._entered(session_id) as place:
+            yield Reader(self.store, session_id, place.tail, after=after)
 
     # --- what the workers say ---------------------------------------------------------------
 
@@ -260,15 +271,11 @@ class Live:
 
     async def _ensure_run(self, session_id: str, *, wake: bool, preload: bool = False) -> None:
         """Have a run serve the session with all that waits; without `wake` only if one does."""
-        place = self._enter(session_id)
-        try:
-            async with place.lock:
-                if place.run is not None:
-                    await self._deliver_rest(place.run)
-                elif wake:
-                    await self._claim(session_id, place, why=RESTARTED, preload=preload)
-        finally:
-            self._exit(session_id, place)
+        async with self._entered(session_id) as place, place.lock:
+            if place.run is not None:
+                await self._deliver_rest(place.run)
+            elif wake:
+                await self._claim(session_id, place, why=RESTARTED, preload=preload)
 
     async def _deliver_rest(self, run: ServedRun) -> None:
         records = await self.store.read_in(run.session_id, after=Cursor(run.delivered))
@@ -278,15 +285,12 @@ class Live:
 
     async def _revive(self, session_id: str, *, why: str) -> None:
         """End or begin again what a run has left of the session, `why` it ended in mid-turn."""
-        place = self._enter(session_id)
         try:
-            async with place.lock:
+            async with self._entered(session_id) as place, place.lock:
                 if place.run is None:
                     await self._claim(session_id, place, why=why)
         except ChatrunError as exc:
             logger.warning("cannot take up session %s: %s", session_id, exc)
-        finally:
-            self._exit(session_id, place)
 
     async def _claim(
         self, session_id: str, place: _Place, *, why: str, preload: bool = False
@@ -325,7 +329,7 @@ class Live:
             later=await self.store.read_in(session.id, after=Cursor(orphan.in_seq)),
             why=why,
         )
-        place.tail.push(await self.store.write_out(session.id, session.epoch, write))
+        await self._write(session, place, write)
         return await self.store.session(session.id)
 
     async def _finish_closed(self, session: Session, place: _Place) -> None:
@@ -338,7 +342,13 @@ class Live:
             in_cursor=session.in_tail - 1,
             state={**session.state, "closed": True},
         )
-        place.tail.push(await self.store.write_out(session.id, session.epoch, write))
+        await self._write(session, place, write)
+
+    async def _write(self, session: Session, place: _Place, write: OutWrite) -> OutBatch:
+        """Write beside runs: readers get what is committed in the order in which it was."""
+        durable = asyncio.ensure_future(self.store.write_out(session.id, session.epoch, write))
+        durable.add_done_callback(partial(_push, place.tail))
+        return await durable
 
     async def _start_run(
         self, session: Session, place: _Place, run_id: str, *, preloaded: bool
@@ -394,6 +404,14 @@ class Live:
 
     # --- places -----------------------------------------------------------------------------
 
+    @asynccontextmanager
+    async def _entered(self, session_id: str) -> AsyncIterator[_Place]:
+        place = self._enter(session_id)
+        try:
+            yield place
+        finally:
+            self._exit(session_id, place)
+
     def _enter(self, session_id: str) -> _Place:
         place = self._places.setdefault(session_id, _Place())
         place.users += 1
@@ -403,6 +421,11 @@ class Live:
         place.users -= 1
         if place.users == 0 and self._places.get(session_id) is place:
             del self._places[session_id]
+
+
+def _push(tail: Tail, done: asyncio.Future[OutBatch]) -> None:
+    if not done.cancelled() and done.exception() is None:
+        tail.push(done.result())
 
 
 def _now_ms() -> int:

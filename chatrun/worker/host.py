@@ -157,6 +157,7 @@ class WorkerHost:
             port=port,
             mailbox=mailbox,
             history=History(map(orjson.loads, message.messages)),
+            kept=message.state,
             report=self._report,
         )
         work = asyncio.create_task(self._serve(message.run, run), name=f"run {message.run_id}")
