@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, cast
 import orjson
 
 from chatrun.errors import InvalidInput
+from chatrun.messages.check import check_message
 from chatrun.messages.merge import overlay
 from chatrun.store.base import PutMessage, TranscriptChange, TruncateAfter
 
@@ -95,7 +96,7 @@ def receive(history: History, incoming: Message, *, fallback_id: str) -> None:
 def _standing(messages: list[UIMessage], incoming: Message) -> list[UIMessage]:
     """Return the messages that the client's own list still holds, where it told."""
     if not messages and incoming.seed:
-        return cast("list[UIMessage]", list(incoming.seed))
+        return [check_message(message, what="a message of the list") for message in incoming.seed]
     if incoming.standing is None:
         return list(messages)
     kept = set(incoming.standing)
@@ -156,4 +157,6 @@ def _find_tool_call(messages: Sequence[UIMessage], message: UIMessage) -> int | 
 
 def _with_id(message: dict[str, object], fallback_id: str) -> UIMessage:
     named = message if message.get("id") else {**message, "id": fallback_id}
-    return cast("UIMessage", named)
+    if message.get("role") == "assistant":
+        return cast("UIMessage", named)  # an overlay: only the parts that were answered
+    return check_message(named, what="the message")

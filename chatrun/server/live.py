@@ -122,8 +122,10 @@ class Live:
 
         Raises:
             SessionClosed, SessionExpired: The session takes no more records.
+            TaskNotFound: Its task was taken out of the code; nothing was stored.
             StoreUnavailable: Nothing was stored.
         """
+        self._check_task(session)
         appended = await self.store.append_in(session.id, body, part_id=part_id)
         place = self._places.get(session.id)
         if place is not None and place.run is not None and not place.lock.locked():
@@ -131,6 +133,16 @@ class Live:
         elif wakes(body) or place is not None:
             await self._ensure_run(session.id, wake=wakes(body))
         return appended
+
+    def _check_task(self, session: Session) -> None:
+        """Refuse what nobody will answer, unless the code is only being loaded."""
+        tasks = self.pool.tasks()
+        if tasks and session.task_id not in tasks and session.id not in self._places:
+            known = ", ".join(map(repr, sorted(tasks)))
+            raise TaskNotFound(
+                f"task {session.task_id!r} of this session is not in the code any more; there "
+                f"are {known}"
+            )
 
     async def append_out(self, session: Session, line: Line) -> int:
         """Append a record to `out` beside the run's own and return its number.

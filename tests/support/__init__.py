@@ -1,0 +1,1 @@
+"""Servers and drivers that several test folders share."""
