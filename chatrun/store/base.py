@@ -7,12 +7,15 @@ stream and have no gaps, ever: not after a trim, not after a restart.
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Literal, Protocol
+from typing import TYPE_CHECKING, Literal, Protocol
 
 from chatrun.wire.ids import START, Cursor
-from chatrun.wire.records import InRecord, Line, OutBatch
+
+if TYPE_CHECKING:
+    from collections.abc import Awaitable, Mapping, Sequence
+
+    from chatrun.wire.records import InRecord, Line, OutBatch
 
 Status = Literal["ACTIVE", "CLOSED", "EXPIRED"]
 
@@ -43,13 +46,14 @@ class Session:
     metadata: Mapping[str, object] | None
     created_at_ms: int
     updated_at_ms: int
+    """The last write to it, those that only append to `out` aside."""
     closed_at_ms: int | None
     closed_reason: str | None
     expires_at_ms: int | None
     run_id: str | None
     """The run that holds the session, None when none does."""
     previous_run_id: str | None
-    """The run before, for `turn.previous_run_id`; None before the first ended."""
+    """The run before, ended or fenced off, for `turn.previous_run_id`; None for none."""
     epoch: int
     """Raised by each claim; a write with an older one is refused."""
     in_tail: int
@@ -94,7 +98,10 @@ class SessionChange:
 
 @dataclass(frozen=True, slots=True)
 class SessionQuery:
-    """Which sessions to list; empty filters let everything pass. Newest first."""
+    """Which sessions to list; empty filters let everything pass. Newest first.
+
+    At most one of `after` and `before` may be given.
+    """
 
     limit: int = 20
     after: str | None = None
@@ -109,6 +116,7 @@ class SessionQuery:
     external_id: str | None = None
     created_from_ms: int | None = None
     created_to_ms: int | None = None
+    """Both bounds are included."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -117,6 +125,7 @@ class SessionPage:
 
     sessions: tuple[Session, ...]
     has_older: bool
+    """Whether sessions that pass the filters are older than the page's."""
     has_newer: bool
 
 
@@ -169,6 +178,16 @@ class OutWrite:
     ends_turn: bool = False
     """The last line is a turn-complete: `out` is trimmed to the one before it."""
 
+    @property
+    def does_more_than_append(self) -> bool:
+        """Whether it touches anything but what streams on `out`."""
+        return (
+            bool(self.changes)
+            or self.in_cursor is not None
+            or self.state is not None
+            or self.ends_turn
+        )
+
 
 @dataclass(frozen=True, slots=True)
 class TranscriptPage:
@@ -184,10 +203,13 @@ class Store(Protocol):
 
     Any number of asyncio tasks may call any method at once. A session is named by its id; only
     `session` and `create_session` know external ids. What a method has returned from is durable:
-    a crash of the process cannot undo it. A method that is cancelled has either happened in full
-    or not at all. Writes to one session happen in the order in which they were called. Every
-    method may raise `StoreUnavailable` (and `StoreFull`), after which nothing was changed; those
-    that take a session id raise `SessionNotFound`.
+    a crash of the process cannot undo it, and every read that begins later sees it. A method that
+    is cancelled has either happened in full or not at all. Writes to one session happen in the
+    order in which they were called. Every method may raise `StoreUnavailable` (and `StoreFull`),
+    after which nothing was changed, unless the message says that it cannot be known, and
+    `StoreCorrupt`; those that take a session id raise `SessionNotFound`; those that are handed
+    text that UTF-8 cannot hold (a lone surrogate), or values that JSON cannot, raise
+    `InvalidInput` before anything is stored.
     """
 
     async def aclose(self) -> None:
@@ -217,7 +239,14 @@ class Store(Protocol):
         ...
 
     async def list_sessions(self, query: SessionQuery) -> SessionPage:
-        """Return the sessions that pass every filter, newest first."""
+        """Return the sessions that pass every filter, the one created last first.
+
+        That order does not depend on any clock.
+
+        Raises:
+            InvalidInput: The limit is below 1, both `after` and `before` are given, or there is
+                no such session to start at.
+        """
         ...
 
     async def update_session(self, session_id: str, change: SessionChange) -> Session:
@@ -232,9 +261,10 @@ class Store(Protocol):
         ...
 
     async def unfinished_sessions(self) -> Sequence[str]:
-        """Return the ids of sessions that have `in` records behind their `in` cursor, or `out`
-        records behind their last turn-complete, or a run: what a crash may have left. Closed
-        sessions too; oldest first.
+        """Return the ids of the sessions that a crash may have left, oldest first.
+
+        They have `in` records behind their `in` cursor, or `out` records behind their last
+        turn-complete, or a run. Closed sessions too.
         """
         ...
 
@@ -242,6 +272,8 @@ class Store(Protocol):
 
     async def append_in(self, session_id: str, body: str, *, part_id: str) -> Appended:
         """Append a record and return its number; with a known `part_id`, the earlier one's.
+
+        A part that is known has its number even after the session was closed.
 
         Raises:
             SessionClosed: The session was closed.
@@ -260,7 +292,8 @@ class Store(Protocol):
     async def claim(self, session_id: str, *, run_id: str) -> Session:
         """Give the session to `run_id`: raise its epoch and return it as it stands then.
 
-        Whoever had it before is fenced off: its writes raise `Fenced` from now on.
+        Whoever had it before is fenced off: its writes raise `Fenced` from now on. Closed and
+        expired sessions can be claimed, too: a run may have to finish.
         """
         ...
 
@@ -277,8 +310,8 @@ class Store(Protocol):
         """Do `write` in one transaction; the batch has the numbers its lines got.
 
         The write is in line when this returns, before it is awaited, so two calls in a row take
-        effect in that order. A write that ends a turn leaves nothing on `out` before the
-        turn-complete before it.
+        effect in that order; it is done even if nobody awaits it or who awaits it is cancelled.
+        A write that ends a turn leaves nothing on `out` before the turn-complete before it.
 
         Raises:
             Fenced: `epoch` is not the session's any more; nothing was changed.
@@ -288,10 +321,11 @@ class Store(Protocol):
     async def read_out(
         self, session_id: str, *, after: Cursor = START, limit: int = 1024
     ) -> Sequence[OutBatch]:
-        """Return batches that follow `after`, oldest first, of about `limit` lines in all.
+        """Return batches that follow `after`, oldest first, of at most `limit` lines in all.
 
-        The first is cut to what follows `after`; where that was trimmed away, reading starts at
-        the first record kept. Empty when there is nothing.
+        Batches come whole: when the first one alone has more lines, it is all there is. It is cut
+        to what follows `after`; where that was trimmed away, reading starts at the first record
+        kept. Empty when there is nothing. Writes that were committed together may be one batch.
         """
         ...
 
@@ -299,6 +333,8 @@ class Store(Protocol):
         self, session_id: str, *, limit: int | None = None, before: str | None = None
     ) -> TranscriptPage:
         """Return the last `limit` messages (all of them for None) in front of `before`.
+
+        Messages that are put or removed meanwhile do not move the pages.
 
         Raises:
             InvalidInput: `before` is not one that a page had as its `next_before`.
