@@ -1,0 +1,44 @@
+"""What `stream_text` picks up from the turn it runs in, without being told."""
+
+from __future__ import annotations
+
+from contextvars import ContextVar
+from typing import TYPE_CHECKING, Protocol
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from chatrun.ai.tools import Tool
+    from chatrun.messages.types import ModelMessage
+    from chatrun.models.base import Usage
+
+
+class TurnScope(Protocol):
+    """The turn, as the step loop sees it."""
+
+    @property
+    def messages(self) -> Sequence[ModelMessage]:
+        """The conversation up to the message to answer."""
+        ...
+
+    @property
+    def tools(self) -> Sequence[Tool]:
+        """The tools of the task, for a call that names none of its own."""
+        ...
+
+    def report_usage(self, usage: Usage) -> None:
+        """Take note of the tokens that one step has used; called once for each step."""
+        ...
+
+
+_current: ContextVar[TurnScope | None] = ContextVar("chatrun_turn_scope", default=None)
+
+
+def current_scope() -> TurnScope | None:
+    """Return the turn that the calling code runs in, None outside of any."""
+    return _current.get()
+
+
+def enter_scope(scope: TurnScope | None) -> None:
+    """Make `scope` the current one for the calling `asyncio.Task` and all that it starts."""
+    _current.set(scope)
