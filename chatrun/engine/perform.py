@@ -97,6 +97,7 @@ class Performance:
         took_s = time.monotonic() - started
         self._report({"event": "turn-ended", **turn_ended(outcome, took_s=took_s)})
         await self._after(outcome, cursor)
+        self._report({"event": "turn-settled"})
 
     # --- the work ---------------------------------------------------------------------------
 

@@ -58,6 +58,7 @@ class Intake:
             self._run.chat_started = True
             await task.hooks.run(CHAT_START, ChatStart(turn))
         await task.hooks.run(TURN_START, TurnStart(turn))
+        turn.system = await task.system_of(turn)
         await turn.prepare_messages()
 
     async def _validate(self, turn: Turn[Any]) -> None:

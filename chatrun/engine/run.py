@@ -29,7 +29,14 @@ from chatrun.errors import ChatError, StoreError
 from chatrun.models.base import Usage
 from chatrun.store.base import OutWrite
 from chatrun.wire.inputs import Message
-from chatrun.wire.records import IN_EVENT_ID, OUTCOME, TURN_COMPLETE, control_line, data_line
+from chatrun.wire.records import (
+    IN_EVENT_ID,
+    OUTCOME,
+    TURN_COMPLETE,
+    TURN_START,
+    control_line,
+    data_line,
+)
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
@@ -193,7 +200,8 @@ class Run:
                 with contextlib.suppress(ChatError):
                     Intake(self, letter.message, fallback_id=f"msg_{letter.seq}").take_in()
         closing = closing_chunks(outcome, show_errors=self.info.show_errors)
-        lines = (*map(data_line, closing), control_line(TURN_COMPLETE, headers))
+        begins = [control_line(TURN_START, {IN_EVENT_ID: str(letter.seq)})] if letter else []
+        lines = (*begins, *map(data_line, closing), control_line(TURN_COMPLETE, headers))
         cursor = self.mailbox.cursor if letter is not None else None
         await self.port.commit(OutWrite(lines=lines, in_cursor=cursor, ends_turn=True))
         self.report(

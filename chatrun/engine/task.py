@@ -91,6 +91,7 @@ class ChatTask(Generic[Data]):
         self.hooks = HookTable()
         self._tools = tools
         self._tools_of: Callable[[Turn[Data]], Any] | None = None
+        self._systems: list[Callable[[Turn[Data]], Any]] = []
 
     def __call__(self, turn: Turn[Data]) -> Any:
         """Call the task's function, as it was written."""
@@ -205,6 +206,19 @@ class ChatTask(Generic[Data]):
         """
         self._tools_of = provider
         return provider
+
+    def system(self, provider: Callable[[Turn[Data]], Any]) -> Callable[[Turn[Data]], Any]:
+        """Give the model in each turn the instructions that `provider` returns, None for none.
+
+        Plain or async; several providers' texts follow each other. Raising fails the turn.
+        """
+        self._systems.append(provider)
+        return provider
+
+    async def system_of(self, turn: Turn[Data]) -> str | None:
+        """Return the instructions of one turn."""
+        texts = [await call(provider, turn) for provider in self._systems]
+        return "\n\n".join(text for text in texts if text) or None
 
     async def tools_of(self, turn: Turn[Data]) -> tuple[Tool, ...]:
         """Return the tools of one turn."""

@@ -49,6 +49,8 @@ class Turn(Generic[Data]):
         self.client_data: Data = cast("Data", incoming.metadata)
         """What the client sent along, validated by the task's `client_data` type; without one,
         as it came."""
+        self.system: str | None = None
+        """The task's instructions for the model, which `stream_text` puts first."""
         self.tools: tuple[Tool, ...] = ()
         """The task's tools, which `stream_text` offers to the model."""
         self.history = TurnHistory(run.history, run.save_history)

@@ -353,6 +353,7 @@ class Live:
             lines=(control_line(SESSION_CLOSED, headers),),
             in_cursor=session.in_tail - 1,
             state={**session.state, "closed": True},
+            ends_turn=True,
         )
         await self._write(session, place, write)
 

@@ -176,7 +176,7 @@ class OutWrite:
     state: Mapping[str, object] | None = None
     """The new state; None keeps it."""
     ends_turn: bool = False
-    """The last line is a turn-complete: `out` is trimmed to the one before it."""
+    """The last line ends a turn, or the session: `out` is trimmed to the one before it."""
 
     @property
     def does_more_than_append(self) -> bool:

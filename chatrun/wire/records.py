@@ -46,7 +46,8 @@ def data_line(chunk: Mapping[str, object]) -> Line:
     """Return `chunk` as a line.
 
     Raises:
-        TypeError: It holds what JSON cannot: NaN is refused, so are lone surrogates and objects.
+        TypeError: It holds what JSON cannot: lone surrogates, objects, numbers beyond 64 bits.
+            NaN becomes null.
     """
     return orjson.dumps(chunk)
 
