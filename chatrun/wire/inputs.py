@@ -56,6 +56,8 @@ class Stop:
 
     message: str | None = None
     """Why, in the client's words."""
+    turn: int | None = None
+    """Ours: the number of the `in` record whose turn is meant; None means whichever runs."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -154,8 +156,11 @@ def _read_message(record: JsonObject) -> Message:
 
 
 def _read_stop(record: JsonObject) -> Stop:
-    message = record.get("message")
-    return Stop(message if isinstance(message, str) else None)
+    message, turn = record.get("message"), record.get("turn")
+    return Stop(
+        message if isinstance(message, str) else None,
+        turn if isinstance(turn, int) and not isinstance(turn, bool) else None,
+    )
 
 
 def _read_handover(record: JsonObject) -> Handover:
