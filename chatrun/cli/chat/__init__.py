@@ -1,0 +1,1 @@
+"""`chatrun chat`: a conversation with a task in the terminal."""
