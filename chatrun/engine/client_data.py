@@ -9,10 +9,12 @@ from chatrun.errors import ChatError
 
 
 class ClientData:
-    """A task's type for it; None takes everything as it comes."""
+    """A type for what clients send; None takes everything as it comes."""
 
-    def __init__(self, kind: Any) -> None:
+    def __init__(self, kind: Any, *, what: str) -> None:
+        """`what` is what errors call the data."""
         self._kind = kind
+        self._what = what
 
     def parse(self, data: object) -> Any:
         """Return `data` in the task's type.
@@ -28,10 +30,10 @@ class ClientData:
             return self._adapter.validate_python(data)
         except ValidationError as exc:
             faults = "; ".join(
-                f"{'.'.join(str(at) for at in fault['loc']) or 'clientData'}: {fault['msg']}"
+                f"{'.'.join(str(at) for at in fault['loc']) or 'value'}: {fault['msg']}"
                 for fault in exc.errors(include_url=False, include_input=False)
             )
-            text = f"The client data of this message is not valid: {faults}"
+            text = f"The {self._what} is not valid: {faults}"
             raise ChatError(text) from exc
 
     @cached_property

@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any
 
 from chatrun.ai.scope import enter_scope
 from chatrun.aio import end_within
+from chatrun.engine.action import TurnRequest
 from chatrun.engine.answer import Answer
 from chatrun.engine.hooks import (
     BEFORE_TURN_COMPLETE,
@@ -77,6 +78,9 @@ class Performance:
         self._unreadable = None if isinstance(message, Message) else message.reason
         incoming = message if isinstance(message, Message) else Message("submit-message")
         fallback_id = f"msg_{run.info.session_id.removeprefix('session_')}_{letter.seq}"
+        self._is_action = incoming.trigger == "action"
+        self.is_turn = not self._is_action
+        """Whether it counts as a turn; an action only does when its handler asks for one."""
         self._intake = Intake(run, incoming, fallback_id=fallback_id)
         self._turn: Turn[Any] = Turn(run, incoming=incoming, answer=self._answer)
 
@@ -121,8 +125,12 @@ class Performance:
         try:
             set_current_turn(self._turn)
             enter_scope(self._turn)
-            await self._intake.prepare(self._turn, self._answer)
-            await self._call()
+            if self._is_action:
+                await self._act()
+            else:
+                await self._intake.prepare(self._turn, self._answer)
+            if self.is_turn:
+                await self._call()
             await self._turn.deferred.settle()
             await self._before_complete(Finished())
             self._answer.finish()
@@ -136,12 +144,28 @@ class Performance:
         return Finished()
 
     async def _call(self) -> None:
-        answer, function = self._answer, self._run.task.function
+        function = self._run.task.function
         self._turn.is_running = True
         if inspect.iscoroutinefunction(function) or inspect.isasyncgenfunction(function):
             result = function(self._turn)
         else:
             result = await asyncio.to_thread(function, self._turn)
+        await self._send(result)
+
+    async def _act(self) -> None:
+        """Have the task's handler apply the action; it may answer, or ask for a turn."""
+        await self._intake.prepare_action(self._turn)
+        result = await self._run.task.act(self._turn, self._turn.action)
+        if isinstance(result, TurnRequest):
+            self.is_turn = True
+            self._turn.trigger = "action-turn"
+            await self._intake.prepare_turn_of_action(self._turn, self._answer, result.message)
+        elif result is not None:
+            await self._send(result)
+
+    async def _send(self, result: object) -> None:
+        """Send whatever a task or a handler has returned."""
+        answer = self._answer
         async with aclosing(chunks_of(result)) as chunks:
             async for chunk in chunks:
                 answer.send(chunk)
@@ -149,7 +173,7 @@ class Performance:
 
     async def _before_complete(self, outcome: Outcome) -> None:
         hooks = self._run.task.hooks
-        if BEFORE_TURN_COMPLETE in hooks:
+        if self.is_turn and BEFORE_TURN_COMPLETE in hooks:
             response = self._answer.raw_message()
             event = BeforeTurnComplete(self._turn, outcome_kind(outcome), response)
             await hooks.run(BEFORE_TURN_COMPLETE, event)
@@ -209,7 +233,7 @@ class Performance:
     async def _after(self, outcome: Outcome, cursor: int) -> None:
         """Run the hooks behind the turn; the next turn waits for them."""
         hooks = self._run.task.hooks
-        if TURN_COMPLETE not in hooks:
+        if not self.is_turn or TURN_COMPLETE not in hooks:
             return
         failed = outcome if isinstance(outcome, Failed) else None
         messages = self._run.history.messages

@@ -18,6 +18,7 @@ from chatrun.engine.hooks import (
 )
 from chatrun.engine.turn_history import TurnHistory
 from chatrun.errors import ChatError, InvalidInput
+from chatrun.messages.check import check_message
 from chatrun.messages.types import is_tool_part
 
 if TYPE_CHECKING:
@@ -43,14 +44,36 @@ class Intake:
         Raises:
             Exception: What a hook raised, or why there is nothing to answer.
         """
+        await self._open(turn)
+        if VALIDATE_MESSAGES in self._run.task.hooks:
+            await self._validate(turn)
+        await self._hydrate(turn)
+        self.take_in(turn)
+        await self._begin(turn, answer)
+
+    async def prepare_action(self, turn: Turn[Any]) -> None:
+        """Do all that comes before an action's handler. Raises what `prepare` raises."""
+        self._settled = True  # an action brings no message
+        await self._open(turn)
+        await self._hydrate(turn)
+
+    async def prepare_turn_of_action(
+        self, turn: Turn[Any], answer: Answer, message: UIMessage | None
+    ) -> None:
+        """Do all that comes before the task when an action's handler has asked for a turn."""
+        if message is not None:
+            self._run.history.put(check_message(message, what="the action's message"))
+        self._run.save_history()
+        await self._begin(turn, answer)
+
+    async def _open(self, turn: Turn[Any]) -> None:
         task = self._run.task
         turn.client_data = task.client_data.parse(turn.client_data)
         turn.tools = await task.tools_of(turn)
-        if VALIDATE_MESSAGES in task.hooks:
-            await self._validate(turn)
-        if HYDRATE in task.hooks:
-            await self._hydrate(turn)
-        self.take_in(turn)
+
+    async def _begin(self, turn: Turn[Any], answer: Answer) -> None:
+        """Settle into which message is answered, and let the turn's hooks have their say."""
+        task = self._run.task
         base = self._run.history.last_assistant()
         if base is not None:
             answer.go_on_with(base)
@@ -75,6 +98,8 @@ class Intake:
         self._message = replace(self._message, message=cast("dict[str, object]", checked[-1]))
 
     async def _hydrate(self, turn: Turn[Any]) -> None:
+        if HYDRATE not in self._run.task.hooks:
+            return
         stored = tuple(self._run.history.messages)
         messages = await self._run.task.hooks.ask(
             HYDRATE,

@@ -127,8 +127,9 @@ class Run:
             if isinstance(letter.message, Message) and letter.message.trigger == "close":
                 await self._consume()
                 return "closed"
-            await Performance(self, letter).run()
-            self.turns += 1
+            performance = Performance(self, letter)
+            await performance.run()
+            self.turns += performance.is_turn
             if self.ending:
                 return "ended"
         return "max-turns"

@@ -8,6 +8,7 @@ from contextvars import ContextVar
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Generic, Literal, TypeVar
 
+from chatrun.engine.action import Action
 from chatrun.engine.client_data import ClientData
 from chatrun.engine.durations import Duration, seconds
 from chatrun.engine.hooks import (
@@ -40,7 +41,7 @@ from chatrun.engine.hooks import (
     ValidateMessages,
     call,
 )
-from chatrun.errors import InvalidInput
+from chatrun.errors import ChatError, InvalidInput
 from chatrun.wire.ids import check_task_id
 
 if TYPE_CHECKING:
@@ -82,15 +83,18 @@ class ChatTask(Generic[Data]):
         *,
         options: TaskOptions,
         client_data: type[Data] | None = None,
+        action: Any = None,
         tools: tuple[Tool, ...] = (),
     ) -> None:
         self.id = check_task_id(task_id)
         self.function = function
         self.options = options
-        self.client_data = ClientData(client_data)
+        self.client_data = ClientData(client_data, what="client data of this message")
+        self.action = ClientData(action, what="action")
         self.hooks = HookTable()
         self._tools = tools
         self._tools_of: Callable[[Turn[Data]], Any] | None = None
+        self._handler: AnsweringHook[Action, Any] | None = None
         self._systems: list[Callable[[Turn[Data]], Any]] = []
 
     def __call__(self, turn: Turn[Data]) -> Any:
@@ -207,6 +211,30 @@ class ChatTask(Generic[Data]):
         self._tools_of = provider
         return provider
 
+    def on_action(self, handler: AnsweringHook[Action, Any]) -> AnsweringHook[Action, Any]:
+        """Have `handler` apply the actions that clients send; see `Action` for what it returns.
+
+        Actions are applied in the order in which they and the messages came. Raising ends the
+        action with an error and changes nothing else.
+
+        Raises:
+            InvalidInput: The task has a handler already.
+        """
+        if self._handler is not None:
+            raise InvalidInput(f"task {self.id!r} has a handler of actions already")
+        self._handler = handler
+        return handler
+
+    async def act(self, turn: Turn[Data], action: object) -> Any:
+        """Apply one action and return what its handler returns.
+
+        Raises:
+            ChatError: There is no handler, or the action is not of the declared type.
+        """
+        if self._handler is None:
+            raise ChatError(f"Task {self.id!r} takes no actions.")
+        return await call(self._handler, Action(turn, self.action.parse(action)))
+
     def system(self, provider: Callable[[Turn[Data]], Any]) -> Callable[[Turn[Data]], Any]:
         """Give the model in each turn the instructions that `provider` returns, None for none.
 
@@ -242,6 +270,7 @@ def task(
     task_id: str,
     *,
     client_data: type[Data] | None = None,
+    action: Any = None,
     tools: list[Tool] | tuple[Tool, ...] = (),
     max_turns: int = 100,
     turn_timeout: Duration = "1h",
@@ -260,6 +289,8 @@ def task(
         client_data: A pydantic model, or any type pydantic can validate, for what clients send
             along with a message (`clientData`). `turn.client_data` has that type then; a
             message whose data does not fit is answered with an error.
+        action: The type of the actions that clients may send, a pydantic model or a union of
+            them; see `ChatTask.on_action`. Without it, actions arrive as they come.
         tools: Tools that `stream_text` offers to the model in every turn.
         max_turns: Completed turns after which a run ends. The next message starts another run,
             which continues the session; nothing is lost.
@@ -285,7 +316,12 @@ def task(
 
     def declare(function: TaskFunction[Data]) -> ChatTask[Data]:
         declared = ChatTask(
-            task_id, function, options=options, client_data=client_data, tools=tuple(tools)
+            task_id,
+            function,
+            options=options,
+            client_data=client_data,
+            action=action,
+            tools=tuple(tools),
         )
         collected = _declared.get()
         if collected is not None:

@@ -49,6 +49,8 @@ class Turn(Generic[Data]):
         self.client_data: Data = cast("Data", incoming.metadata)
         """What the client sent along, validated by the task's `client_data` type; without one,
         as it came."""
+        self.trigger: str = incoming.trigger
+        """What began the turn: `submit-message`, `regenerate-message`, or `action-turn`."""
         self.system: str | None = None
         """The task's instructions for the model, which `stream_text` puts first."""
         self.tools: tuple[Tool, ...] = ()
@@ -102,9 +104,9 @@ class Turn(Generic[Data]):
         return self._run.info.preloaded
 
     @property
-    def trigger(self) -> str:
-        """What began the turn: `submit-message` or `regenerate-message`."""
-        return self._incoming.trigger
+    def action(self) -> object:
+        """What the client sent as the action, as it came; None for a message."""
+        return self._incoming.action
 
     @property
     def message_id(self) -> str | None:
