@@ -13,9 +13,13 @@ __version__ = "0.1.0"
 
 if TYPE_CHECKING:
     from chatrun import chat as chat
+    from chatrun.ai.settings import StepChanges as StepChanges
+    from chatrun.ai.settings import step_count as step_count
+    from chatrun.ai.settings import tool_called as tool_called
     from chatrun.ai.stream_text import TextStream as TextStream
     from chatrun.ai.stream_text import stream_text as stream_text
     from chatrun.ai.tools import Tool as Tool
+    from chatrun.ai.tools import ToolCall as ToolCall
     from chatrun.ai.tools import tool as tool
     from chatrun.client.agent_chat import AgentChat as AgentChat
     from chatrun.engine.hooks import TurnComplete as TurnComplete
@@ -25,6 +29,7 @@ if TYPE_CHECKING:
     from chatrun.errors import ChatError as ChatError
     from chatrun.errors import ChatrunError as ChatrunError
     from chatrun.models.anthropic import Anthropic as Anthropic
+    from chatrun.models.demo import Demo as Demo
     from chatrun.models.openai import OpenAI as OpenAI
 
 _HOMES = {
@@ -33,14 +38,19 @@ _HOMES = {
     "ChatError": "chatrun.errors",
     "ChatTask": "chatrun.engine.task",
     "ChatrunError": "chatrun.errors",
+    "Demo": "chatrun.models.demo",
     "OpenAI": "chatrun.models.openai",
+    "StepChanges": "chatrun.ai.settings",
     "TextStream": "chatrun.ai.stream_text",
     "Tool": "chatrun.ai.tools",
+    "ToolCall": "chatrun.ai.tools",
     "Turn": "chatrun.engine.turn",
     "TurnComplete": "chatrun.engine.hooks",
     "TurnStart": "chatrun.engine.hooks",
+    "step_count": "chatrun.ai.settings",
     "stream_text": "chatrun.ai.stream_text",
     "tool": "chatrun.ai.tools",
+    "tool_called": "chatrun.ai.settings",
 }
 
 __all__ = ["__version__", "chat", *_HOMES]

@@ -81,6 +81,9 @@ class StepLoop:
                 return
 
     async def _step(self) -> AsyncGenerator[Chunk]:
+        if self._scope is not None:
+            shown = await self._scope.at_step(self._messages, step=len(self.steps))
+            self._messages = list(shown)
         settings = await self._prepare()
         toolbox = self._toolbox.chosen(settings.active_tools)
         content = StepContent()

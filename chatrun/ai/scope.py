@@ -26,6 +26,17 @@ class TurnScope(Protocol):
         """The tools of the task, for a call that names none of its own."""
         ...
 
+    @property
+    def system(self) -> str | None:
+        """The task's instructions for the model."""
+        ...
+
+    async def at_step(
+        self, messages: Sequence[ModelMessage], *, step: int
+    ) -> Sequence[ModelMessage]:
+        """Return what the model is shown in step `step`, counted from 0, instead of `messages`."""
+        ...
+
     def report_usage(self, usage: Usage) -> None:
         """Take note of the tokens that one step has used; called once for each step."""
         ...

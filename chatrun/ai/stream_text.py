@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import aclosing
 from typing import TYPE_CHECKING, TypeAlias
+from weakref import ref
 
 from chatrun.ai.loop import StepLoop
 from chatrun.ai.scope import current_scope
@@ -17,6 +18,7 @@ from chatrun.models.find import find_model
 if TYPE_CHECKING:
     from collections.abc import AsyncGenerator
 
+    from chatrun.ai.scope import TurnScope
     from chatrun.ai.settings import PrepareStep, StopCondition
     from chatrun.ai.step import Step
     from chatrun.ai.tools import Tool
@@ -43,7 +45,8 @@ class TextStream:
     def __init__(self, loop: StepLoop, *, metadata: MessageMetadata | None = None) -> None:
         self._loop = loop
         self._metadata = metadata
-        self._chunks: AsyncGenerator[Chunk] | None = None
+        # Weak: a loop that is left by `break` drops the generator, which closes the model then.
+        self._chunks: ref[AsyncGenerator[Chunk]] | None = None
 
     @property
     def steps(self) -> Sequence[Step]:
@@ -73,8 +76,9 @@ class TextStream:
         """
         if self._chunks is not None:
             raise InvalidInput("a stream_text result can be iterated once only")
-        self._chunks = self._run()
-        return self._chunks
+        chunks = self._run()
+        self._chunks = ref(chunks)
+        return chunks
 
     async def text(self) -> str:
         """Run the answer to its end and return the text of its last step."""
@@ -85,8 +89,9 @@ class TextStream:
 
     async def aclose(self) -> None:
         """End the answer where it is."""
-        if self._chunks is not None:
-            await self._chunks.aclose()
+        chunks = self._chunks() if self._chunks is not None else None
+        if chunks is not None:
+            await chunks.aclose()
 
     async def _run(self) -> AsyncGenerator[Chunk]:
         if isinstance(self._metadata, Mapping):
@@ -132,7 +137,7 @@ def stream_text(
     Args:
         model: "anthropic:<name>", "openai:<name>", "openai-chat:<name>", "demo", or a model object.
         messages: The conversation as model messages; by default that of the current turn.
-        system: Instructions, ahead of any in `messages`.
+        system: Instructions, ahead of any in `messages`, behind those of the task.
         tools: What the model may call; by default the tools of the current turn's task.
         tool_choice: "auto", "none", "required", or the name of the tool that must be called.
         active_tools: The names of the only tools to offer.
@@ -162,7 +167,7 @@ def stream_text(
     given = tools if tools is not None else scope.tools if scope is not None else ()
     settings = Settings(
         model=find_model(model),
-        system=system,
+        system=_instructions(scope, system),
         tool_choice=tool_choice_of(tool_choice),
         active_tools=active_tools,
         max_output_tokens=max_output_tokens,
@@ -185,6 +190,12 @@ def stream_text(
         retry_delay_s=retry_delay_s,
     )
     return TextStream(loop, metadata=message_metadata)
+
+
+def _instructions(scope: TurnScope | None, system: str | None) -> str | None:
+    """Return the task's instructions and the call's own, in this order."""
+    texts = (scope.system if scope is not None else None, system)
+    return "\n\n".join(text for text in texts if text) or None
 
 
 def _missing_messages() -> Sequence[ModelMessage]:

@@ -88,7 +88,7 @@ class Toolbox:
         error = {**told, "type": "tool-input-error", "errorText": problem}
         return cast("Chunk", {**error, "dynamic": True} if unknown else error)
 
-    async def run(
+    def run(
         self,
         calls: Sequence[Call],
         *,
@@ -102,10 +102,7 @@ class Toolbox:
         one that the client answers is left open. What a tool raises becomes its result. Closing
         the generator cancels the tools that still run.
         """
-        run = _Running(self, messages, approved=approved, together=together)
-        async with aclosing(run.outputs(calls)) as chunks:
-            async for chunk in chunks:
-                yield chunk
+        return _Running(self, messages, approved=approved, together=together).outputs(calls)
 
 
 class _Running:
@@ -137,10 +134,12 @@ class _Running:
                 else:
                     yield chunk
         finally:
-            for task in tasks:
-                task.cancel()
-            for task in tasks:
-                await end_within(task, grace_s=CLOSE_S, what=f"the {task.get_name()}")
+            await asyncio.gather(
+                *(
+                    end_within(task, grace_s=CLOSE_S, what=f"the {task.get_name()}")
+                    for task in tasks
+                )
+            )
 
     async def _run(self, call: Call) -> None:
         try:
@@ -171,10 +170,8 @@ class _Running:
 
     async def _perform(self, tool: Tool, call: Call, told: ToolCall) -> None:
         output: object = None
-        count = 0
         async with aclosing(tool.run(told)) as outputs:
             async for output in outputs:
-                count += 1
                 if tool.streams:
                     self._send("tool-output-available", call, output=output, preliminary=True)
         call.result = tool.model_output(output, input=call.input, tool_call_id=call.tool_call_id)

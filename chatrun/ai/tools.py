@@ -36,7 +36,7 @@ class ToolCall:
     """One call of a tool. A tool's function gets it through a parameter of this type."""
 
     tool_call_id: str
-    """Stable over restarts: what a tool does only once it can mark with it."""
+    """The model's id of the call; unlike any other in the session."""
     tool_name: str
     input: Mapping[str, object]
     """The input as JSON."""

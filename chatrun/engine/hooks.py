@@ -150,6 +150,14 @@ class Recovery:
 
 
 @dataclass(frozen=True, slots=True)
+class Compacted:
+    """The conversation is shown to the model as a summary from here on."""
+
+    turn: Turn[Any]
+    summary: str
+
+
+@dataclass(frozen=True, slots=True)
 class HookPoint(Generic[Event]):
     """A place where hooks run, and what becomes of what they raise."""
 
@@ -171,6 +179,7 @@ TURN_COMPLETE = HookPoint("on_turn_complete", TurnComplete, on_error="log", last
 SUSPEND = HookPoint("on_suspend", Suspend, on_error="log")
 RESUME = HookPoint("on_resume", Resume, on_error="log")
 RECOVERY = HookPoint("on_recovery", Recovery, on_error="log")
+COMPACTED = HookPoint("on_compacted", Compacted, on_error="log")
 
 
 class HookTable:

@@ -10,12 +10,13 @@ from __future__ import annotations
 import asyncio
 from collections import deque
 from dataclasses import dataclass
+from itertools import takewhile
 from typing import TYPE_CHECKING, assert_never
 
 from chatrun.wire.inputs import Handover, HandoverSkip, Junk, Message, Stop, parse_input
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable
+    from collections.abc import Callable, Iterable, Sequence
 
     from chatrun.wire.records import InRecord
 
@@ -33,8 +34,12 @@ class Letter:
 class Mailbox:
     """Records in, turns' messages out."""
 
-    def __init__(self, *, consumed: int, stops: int) -> None:
-        """Begin behind record `consumed`; stops up to record `stops` were acted on before."""
+    def __init__(self, *, consumed: int, stops: int, interrupts: bool = False) -> None:
+        """Begin behind record `consumed`; stops up to record `stops` were acted on before.
+
+        With `interrupts`, a message stops the turn that runs, as a stop does.
+        """
+        self._interrupts = interrupts
         self._received = consumed
         self._stops = stops
         self._waiting: deque[Letter] = deque()
@@ -84,6 +89,8 @@ class Mailbox:
                 pass  # these boot a run; on the stream they ask for nothing
             case Message() | Junk(awaited=True):
                 self._waiting.append(Letter(record.seq, parsed))
+                if self._interrupts and self._current is not None and record.seq > self._stops:
+                    self._stop_current(self._current)
             case Stop():
                 self._stop(record.seq)
             case Handover() | HandoverSkip() | Junk():
@@ -106,6 +113,15 @@ class Mailbox:
         letter.stopped = True
         if self._on_stop is not None:
             self._on_stop()
+
+    def steerable(self) -> list[Letter]:
+        """Return the user messages at the head of what waits; they go on waiting."""
+        return list(takewhile(_is_said, self._waiting))
+
+    def take(self, letters: Sequence[Letter]) -> None:
+        """Consume `letters`, which `steerable` gave: they were made part of the current turn."""
+        for letter in letters:
+            self._waiting.remove(letter)
 
     def put_first(self, message: Message, *, seq: int) -> None:
         """Put `message` in front of all that waits, on behalf of record `seq`."""
@@ -138,3 +154,16 @@ class Mailbox:
         """Say that the current message's turn takes no more stops."""
         self._current = None
         self._on_stop = None
+
+
+def _is_said(letter: Letter) -> bool:
+    """Tell whether a letter is a new message of the user's, and nothing but that."""
+    message = letter.message
+    return (
+        isinstance(message, Message)
+        and message.trigger == "submit-message"
+        and message.message is not None
+        and message.message.get("role") == "user"
+        and message.message_id is None
+        and message.standing is None
+    )

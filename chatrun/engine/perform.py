@@ -15,6 +15,7 @@ from chatrun.ai.scope import enter_scope
 from chatrun.aio import end_within
 from chatrun.engine.action import TurnRequest
 from chatrun.engine.answer import Answer
+from chatrun.engine.compaction import compact
 from chatrun.engine.hooks import (
     BEFORE_TURN_COMPLETE,
     TURN_COMPLETE,
@@ -132,6 +133,7 @@ class Performance:
             if self.is_turn:
                 await self._call()
             await self._turn.deferred.settle()
+            await self._compact()
             await self._before_complete(Finished())
             self._answer.finish()
         except (asyncio.CancelledError, StoreError, UpgradeWanted):
@@ -165,11 +167,17 @@ class Performance:
 
     async def _send(self, result: object) -> None:
         """Send whatever a task or a handler has returned."""
-        answer = self._answer
-        async with aclosing(chunks_of(result)) as chunks:
+        answer, turn = self._answer, self._turn
+        told = chunks_of(result, on_finish=lambda finish: turn.report_usage(finish.usage))
+        async with aclosing(told) as chunks:
             async for chunk in chunks:
                 answer.send(chunk)
                 await answer.ready()
+
+    async def _compact(self) -> None:
+        """Compact behind the turn if its steps have not, and a model was called at all."""
+        if self._turn.last_usage.total_tokens is not None:
+            await compact(self._run, self._turn, self._turn.messages, step=-1)
 
     async def _before_complete(self, outcome: Outcome) -> None:
         hooks = self._run.task.hooks

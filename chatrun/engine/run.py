@@ -7,6 +7,7 @@ import logging
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, Literal
 
+from chatrun.engine.compaction import Summary
 from chatrun.engine.hooks import (
     BOOT,
     PRELOAD,
@@ -94,6 +95,8 @@ class Run:
     """Whether the task has asked for this to be the run's last turn."""
     injected: list[ModelMessage] = field(default_factory=list)
     """Model messages that wait for the next chance to be shown to the model."""
+    summary: Summary | None = None
+    """What the model is shown in place of the older messages."""
     idle_timeout_s: float = 0.0
     turn_timeout_s: float = 0.0
 
@@ -102,6 +105,7 @@ class Run:
         self.turn_timeout_s = self.task.options.turn_timeout_s
         self.chat_started = bool(self.kept.get("started"))
         self.injected = list(self.kept.get("injected", ()))
+        self.summary = Summary.from_json(self.kept.get("summary"))
 
     async def serve(self) -> EndReason:
         """Answer messages one at a time until there is a reason to end; return the reason.
@@ -228,4 +232,6 @@ class Run:
         kept: dict[str, object] = {"stops": self.mailbox.stops, "started": self.chat_started}
         if self.injected:
             kept["injected"] = self.injected
+        if self.summary is not None:
+            kept["summary"] = self.summary.to_json()
         return kept

@@ -10,11 +10,13 @@ from typing import TYPE_CHECKING, Any, Generic, Literal, TypeVar
 
 from chatrun.engine.action import Action
 from chatrun.engine.client_data import ClientData
+from chatrun.engine.compaction import Compaction, Compactor
 from chatrun.engine.durations import Duration, seconds
 from chatrun.engine.hooks import (
     BEFORE_TURN_COMPLETE,
     BOOT,
     CHAT_START,
+    COMPACTED,
     HYDRATE,
     PRELOAD,
     PREPARE_MESSAGES,
@@ -28,6 +30,7 @@ from chatrun.engine.hooks import (
     BeforeTurnComplete,
     Boot,
     ChatStart,
+    Compacted,
     Hook,
     HookTable,
     Hydrate,
@@ -46,6 +49,7 @@ from chatrun.wire.ids import check_task_id
 
 if TYPE_CHECKING:
     from chatrun.ai.tools import Tool
+    from chatrun.engine.steering import Busy, Steering
     from chatrun.engine.turn import Turn
     from chatrun.messages.types import ModelMessage, UIMessage
 
@@ -66,6 +70,8 @@ class TaskOptions:
     """How long a turn may take, and how long a suspended run waits for the next message."""
     idle_timeout_s: float = 30.0
     """How long a run stays awake for the next message before it is suspended."""
+    busy: Busy = "queue"
+    """What becomes of a message that arrives in mid-answer."""
     on_disconnect: OnDisconnect = "stop"
     """What a plain UI message stream does when its reader leaves: see `chat.task`."""
 
@@ -94,6 +100,10 @@ class ChatTask(Generic[Data]):
         self.hooks = HookTable()
         self._tools = tools
         self._tools_of: Callable[[Turn[Data]], Any] | None = None
+        self._should_steer: Callable[[Steering], Any] | None = None
+        self._prepare_steered: Callable[[Steering], Any] | None = None
+        self.compactor: Compactor | None = None
+        """How long conversations are compacted, None for not at all."""
         self._handler: AnsweringHook[Action, Any] | None = None
         self._systems: list[Callable[[Turn[Data]], Any]] = []
 
@@ -211,6 +221,54 @@ class ChatTask(Generic[Data]):
         self._tools_of = provider
         return provider
 
+    def on_compacted(self, hook: Hook[Compacted]) -> Hook[Compacted]:
+        """Run `hook` when the conversation was compacted. What it raises is logged."""
+        return self.hooks.add(COMPACTED, hook)
+
+    def steering(self, should_inject: Callable[[Steering], Any]) -> Callable[[Steering], Any]:
+        """Ask before each step whether the messages that wait are shown to the model.
+
+        Turns steering on, as `busy="steer"` does. True shows all of them; those that are not
+        shown by the end of the turn have turns of their own.
+        """
+        self._should_steer = should_inject
+        return should_inject
+
+    def prepare_steering(self, prepare: Callable[[Steering], Any]) -> Callable[[Steering], Any]:
+        """Have `prepare` make the model messages that steered messages are shown as."""
+        self._prepare_steered = prepare
+        return prepare
+
+    @property
+    def steers(self) -> bool:
+        """Whether messages that arrive in mid-answer may be shown to the model."""
+        return self.options.busy == "steer" or self._should_steer is not None
+
+    async def wants_steering(self, event: Steering) -> bool:
+        """Return whether the messages of `event` are shown to the model now."""
+        if self._should_steer is None:
+            return self.options.busy == "steer"
+        return bool(await call(self._should_steer, event))
+
+    async def prepare_steered(self, event: Steering) -> Sequence[ModelMessage] | None:
+        """Return what the model is shown of steered messages, None for the messages themselves."""
+        return await call(self._prepare_steered, event) if self._prepare_steered else None
+
+    def compaction(
+        self, *, when: Callable[[Compaction], Any]
+    ) -> Callable[[Callable[[Compaction], Any]], Callable[[Compaction], Any]]:
+        """Have the function below summarise the conversation when `when` says so.
+
+        It is asked before each model call but a turn's first, and behind each turn. The model is
+        shown the summary in place of the messages from then on; the session's messages stay.
+        """
+
+        def declare(summarize: Callable[[Compaction], Any]) -> Callable[[Compaction], Any]:
+            self.compactor = Compactor(when, summarize)
+            return summarize
+
+        return declare
+
     def on_action(self, handler: AnsweringHook[Action, Any]) -> AnsweringHook[Action, Any]:
         """Have `handler` apply the actions that clients send; see `Action` for what it returns.
 
@@ -275,6 +333,7 @@ def task(
     max_turns: int = 100,
     turn_timeout: Duration = "1h",
     idle_timeout: Duration = 30,
+    busy: Busy = "queue",
     on_disconnect: OnDisconnect = "stop",
 ) -> Callable[[TaskFunction[Data]], ChatTask[Data]]:
     """Declare the function below as the task `task_id`.
@@ -297,6 +356,10 @@ def task(
         turn_timeout: How long one turn may take before it is ended as timed out, and how long a
             suspended run waits for the next message. Seconds, a `timedelta` or text as "1h".
         idle_timeout: How long a run stays awake after a turn before it is suspended.
+        busy: What becomes of a message that arrives while an answer is given: "queue" answers it
+            next; "steer" shows it to the model at its next step, or answers it next where there
+            is none; "interrupt" stops the answer and goes on with the message; "reject" refuses
+            it with an error.
         on_disconnect: What happens to a turn that was started through the AI SDK's own
             transports (`/api/chat/...`), which know no other way to stop than to close the
             request: "stop" stops the turn, unless the client resumes streams; "keep" lets it
@@ -311,6 +374,7 @@ def task(
         max_turns=max_turns,
         turn_timeout_s=seconds(turn_timeout, name="turn_timeout"),
         idle_timeout_s=seconds(idle_timeout, name="idle_timeout"),
+        busy=busy,
         on_disconnect=on_disconnect,
     )
 

@@ -5,8 +5,10 @@ from __future__ import annotations
 from contextvars import ContextVar
 from typing import TYPE_CHECKING, Any, Generic, TypeVar, cast
 
+from chatrun.engine.compaction import compact, summary_message, uncovered
 from chatrun.engine.deferred import Deferred
 from chatrun.engine.hooks import PREPARE_MESSAGES, PrepareMessages
+from chatrun.engine.steering import steer
 from chatrun.engine.turn_history import TurnHistory
 from chatrun.errors import InvalidInput
 from chatrun.messages.convert import convert_to_model_messages
@@ -15,7 +17,7 @@ from chatrun.messages.types import message_text
 from chatrun.models.base import Usage
 
 if TYPE_CHECKING:
-    from collections.abc import Coroutine, Iterable, Mapping
+    from collections.abc import Coroutine, Iterable, Mapping, Sequence
 
     from chatrun.ai.tools import Tool
     from chatrun.engine.answer import Answer
@@ -57,6 +59,10 @@ class Turn(Generic[Data]):
         """The task's tools, which `stream_text` offers to the model."""
         self.history = TurnHistory(run.history, run.save_history)
         """The session's messages, to read and to edit; edits are visible at once."""
+        self.last_usage = Usage()
+        """What the last model call of this turn has used."""
+        self.compacted = False
+        """Whether the conversation was compacted in this turn."""
         self.usage = Usage()
         """What this turn has used of models so far."""
         self.stopped = False
@@ -142,8 +148,12 @@ class Turn(Generic[Data]):
 
     def _converted(self) -> list[ModelMessage]:
         outputs = {tool.name: tool.model_output for tool in self.tools}
-        converted = convert_to_model_messages(self._run.history.messages, tool_outputs=outputs)
-        return heal(converted)
+        summary = self._run.summary
+        messages = uncovered(self._run.history.messages, summary)
+        converted = heal(convert_to_model_messages(messages, tool_outputs=outputs))
+        if summary is None or len(messages) == len(self._run.history.messages):
+            return converted
+        return [summary_message(summary), *converted]
 
     async def prepare_messages(self) -> None:
         """Convert the history once, with what was injected, and have hooks look at it."""
@@ -226,6 +236,25 @@ class Turn(Generic[Data]):
     def report_usage(self, usage: Usage) -> None:
         """Add what a model call used; `stream_text` does this by itself."""
         self.usage = self.usage + usage
+        self.last_usage = usage
+
+    async def at_step(
+        self, messages: Sequence[ModelMessage], *, step: int
+    ) -> Sequence[ModelMessage]:
+        """Return what the model is shown in step `step`; `stream_text` asks before each.
+
+        In this order: the conversation is compacted if the task wants it, messages that have
+        arrived are steered in, background messages are added where no tool result is waited for.
+        """
+        shown = list(messages)
+        if step > 0:
+            compacted = await compact(self._run, self, shown, step=step)
+            shown = compacted if compacted is not None else shown
+            shown += await steer(self._run, self, step)
+            if self._run.injected and shown and shown[-1]["role"] != "tool":
+                shown += self._run.injected
+                self._run.injected = []
+        return shown
 
 
 _current: ContextVar[Turn[Any] | None] = ContextVar("current_turn", default=None)

@@ -13,8 +13,8 @@ from chatrun.models.base import NamedTool
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
-    from chatrun.messages.types import ModelMessage
     from chatrun.models.base import ModelRequest, ToolSpec
+    from chatrun.models.prompt import Said
 
 logger = logging.getLogger(__name__)
 
@@ -93,7 +93,7 @@ def _cache(*items: Mapping[str, Any]) -> dict[str, Any]:
     return {}
 
 
-def _messages(messages: Sequence[ModelMessage], model: str) -> list[dict[str, Any]]:
+def _messages(messages: Sequence[Said], model: str) -> list[dict[str, Any]]:
     runs = prompt.grouped(messages)
     built: list[dict[str, Any]] = []
     for side, run in runs:
@@ -107,7 +107,7 @@ def _messages(messages: Sequence[ModelMessage], model: str) -> list[dict[str, An
     return built
 
 
-def _blocks(message: ModelMessage, model: str) -> list[dict[str, Any]]:
+def _blocks(message: Said, model: str) -> list[dict[str, Any]]:
     """Return the blocks of one message; a breakpoint of the message goes on its last block."""
     parts = prompt.parts_of(message)
     own = _cache(message)

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import asyncio
 from contextlib import aclosing, asynccontextmanager
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, assert_never
 
 from chatrun.models.anthropic_events import AnthropicEvents
 from chatrun.models.demo_script import Event, Pause, Send, script_for
@@ -57,5 +57,7 @@ class Demo:
                     yield chunk
                 case Pause(words):
                     await asyncio.sleep(words * self._pace_s)
+                case _:
+                    assert_never(step)
         assert converter.finish is not None, "every script ends in message_stop or an error"
         yield converter.finish

@@ -137,8 +137,10 @@ def _network_error(exc: Exception, model: str, answering: bool) -> ProviderUnava
 
 
 def _first_cause(exc: BaseException) -> BaseException:
-    while exc.__cause__ is not None:
+    seen = {exc}
+    while exc.__cause__ is not None and exc.__cause__ not in seen:
         exc = exc.__cause__
+        seen.add(exc)
     return exc
 
 

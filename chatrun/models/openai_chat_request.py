@@ -11,8 +11,8 @@ from chatrun.models.openai_names import is_reasoning_model, sampling
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
-    from chatrun.messages.types import ModelMessage
     from chatrun.models.base import ModelRequest, ToolSpec
+    from chatrun.models.prompt import Said
 
 PROVIDER: Final = "openai"
 _AUDIO: Final = {"audio/wav": "wav", "audio/x-wav": "wav", "audio/mpeg": "mp3", "audio/mp3": "mp3"}
@@ -43,7 +43,7 @@ def request_body(name: str, request: ModelRequest, *, model: str) -> dict[str, o
     return prompt.merged(body, request.provider_options.get(PROVIDER, {}))
 
 
-def _messages(messages: Sequence[ModelMessage], model: str) -> list[dict[str, Any]]:
+def _messages(messages: Sequence[Said], model: str) -> list[dict[str, Any]]:
     built: list[dict[str, Any]] = []
     for message in messages:
         parts = prompt.parts_of(message)
@@ -54,8 +54,6 @@ def _messages(messages: Sequence[ModelMessage], model: str) -> list[dict[str, An
                 built += _assistant(parts)
             case "tool":
                 built += [_result(part) for part in parts if part["type"] == "tool-result"]
-            case _:
-                pass  # instructions were taken out before
     return built
 
 

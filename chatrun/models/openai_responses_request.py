@@ -16,8 +16,8 @@ from chatrun.models.openai_names import is_reasoning_model, sampling
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
-    from chatrun.messages.types import ModelMessage
     from chatrun.models.base import ModelRequest, ToolSpec
+    from chatrun.models.prompt import Said
 
 PROVIDER: Final = "openai"
 
@@ -69,7 +69,7 @@ def _text_format(request: ModelRequest, asked: object) -> dict[str, Any] | None:
     return text or None
 
 
-def _input(messages: Sequence[ModelMessage], model: str) -> list[dict[str, Any]]:
+def _input(messages: Sequence[Said], model: str) -> list[dict[str, Any]]:
     items: list[dict[str, Any]] = []
     for message in messages:
         parts = prompt.parts_of(message)
@@ -82,8 +82,6 @@ def _input(messages: Sequence[ModelMessage], model: str) -> list[dict[str, Any]]
             case "tool":
                 results = [part for part in parts if part["type"] == "tool-result"]
                 items += [_result(part, model) for part in results]
-            case _:
-                pass  # instructions were taken out before
     return items
 
 

@@ -5,15 +5,23 @@ from __future__ import annotations
 import base64
 import json
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, cast
+from typing import TYPE_CHECKING, Any, TypeAlias, cast
 
 from chatrun.errors import ProviderRejected
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping, Sequence
 
-    from chatrun.messages.types import ModelMessage, ToolResultOutput
+    from chatrun.messages.types import (
+        AssistantModelMessage,
+        ModelMessage,
+        ToolModelMessage,
+        ToolResultOutput,
+        UserModelMessage,
+    )
     from chatrun.models.base import ModelRequest
+
+    Said: TypeAlias = UserModelMessage | AssistantModelMessage | ToolModelMessage
 
 DENIED = "Tool call execution denied."
 
@@ -55,14 +63,14 @@ def parts_of(message: ModelMessage) -> list[dict[str, Any]]:
     return cast("list[dict[str, Any]]", content)
 
 
-def split_system(request: ModelRequest) -> tuple[list[dict[str, Any]], Sequence[ModelMessage]]:
+def split_system(request: ModelRequest) -> tuple[list[dict[str, Any]], Sequence[Said]]:
     """Return the instructions (text, and options of each) and the messages behind them.
 
     `request.system` comes first; a system message further down is moved up to the others, as
     most models take instructions only there.
     """
     system: list[dict[str, Any]] = [{"text": request.system}] if request.system else []
-    rest: list[ModelMessage] = []
+    rest: list[Said] = []
     for message in request.messages:
         if message["role"] != "system":
             rest.append(message)
@@ -157,9 +165,9 @@ def unsupported(model: str, what: str) -> ProviderRejected:
     return ProviderRejected(f"{model} cannot be sent {what}", model=model)
 
 
-def grouped(messages: Iterable[ModelMessage]) -> list[tuple[str, list[ModelMessage]]]:
+def grouped(messages: Iterable[Said]) -> list[tuple[str, list[Said]]]:
     """Return the messages in runs of one side: "user" with the tools' results, or "assistant"."""
-    runs: list[tuple[str, list[ModelMessage]]] = []
+    runs: list[tuple[str, list[Said]]] = []
     for message in messages:
         side = "assistant" if message["role"] == "assistant" else "user"
         if not runs or runs[-1][0] != side:

@@ -66,13 +66,12 @@ async def open_answer(
     converter: Converter,
     model: str,
     request: ModelRequest,
-    headers: Mapping[str, str] | None = None,
 ) -> AsyncIterator[AsyncIterator[ModelItem]]:
     """Send `body` and give the items of the answer; see `Model.stream` for the contract.
 
     `client` is an asynchronous client of either package: both have the same `post`.
     """
-    response = await _send(client, path, body, model=model, request=request, headers=headers)
+    response = await _send(client, path, body, model=model, request=request)
     try:
         _check_kind(response, model)
         items = _items(response, converter, model=model, idle_s=request.chunk_timeout_s)
@@ -83,18 +82,12 @@ async def open_answer(
 
 
 async def _send(
-    client: Any,
-    path: str,
-    body: Mapping[str, object],
-    *,
-    model: str,
-    request: ModelRequest,
-    headers: Mapping[str, str] | None,
+    client: Any, path: str, body: Mapping[str, object], *, model: str, request: ModelRequest
 ) -> httpx2.Response:
     """Return the reply once its headers are there; its body has not been read."""
     import httpx2
 
-    options = {"max_retries": request.max_retries, "headers": dict(headers or {})}
+    options = {"max_retries": request.max_retries}
     try:
         async with asyncio.timeout(request.chunk_timeout_s):
             # Not the packages' typed `create`: openai's walks a long history for 30 ms of CPU.

@@ -36,17 +36,13 @@ class StreamEnded:
     """The reason that the stream itself names."""
 
 
-def items_of(value: object) -> AsyncGenerator[object]:
+async def items_of(value: object) -> AsyncGenerator[object]:
     """Yield what `value` consists of: text, dicts, event objects, and the ends of streams.
 
     Closing the generator closes the source. An exception of a provider's stream comes out as a
     `ProviderError`; what the user's own code raises comes out as it is.
     """
-    return _items(value)
-
-
-async def _items(value: object) -> AsyncGenerator[object]:
-    if inspect.isawaitable(value):
+    if inspect.isawaitable(value) and not isinstance(value, AsyncIterable):
         value = await value
     if value is None:
         return
@@ -95,11 +91,13 @@ async def _entered(manager: AbstractAsyncContextManager[object]) -> AsyncGenerat
     package = package_of(manager)
     try:
         async with manager as value:
-            async with aclosing(_items(value)) as items:
+            async with aclosing(items_of(value)) as items:
                 async for item in items:
                     yield item
     except Exception as exc:
-        raise _translated(exc, package) from exc
+        if (error := _translated(exc, package)) is exc:
+            raise
+        raise error from exc
 
 
 async def _from_async(source: AsyncIterable[object]) -> AsyncGenerator[object]:
@@ -112,11 +110,13 @@ async def _from_async(source: AsyncIterable[object]) -> AsyncGenerator[object]:
             except StopAsyncIteration:
                 break
             except Exception as exc:
-                raise _translated(exc, package) from exc
+                if (error := _translated(exc, package)) is exc:
+                    raise
+                raise error from exc
             if is_leaf(item):
                 yield item
                 continue
-            async with aclosing(_items(item)) as items:
+            async with aclosing(items_of(item)) as items:
                 async for inner in items:
                     yield inner
     finally:
@@ -126,7 +126,7 @@ async def _from_async(source: AsyncIterable[object]) -> AsyncGenerator[object]:
 
 async def _from_sequence(source: Iterable[object]) -> AsyncGenerator[object]:
     for item in source:
-        async with aclosing(_items(item)) as items:
+        async with aclosing(items_of(item)) as items:
             async for inner in items:
                 yield inner
 
@@ -141,11 +141,13 @@ async def _from_thread(source: Any) -> AsyncGenerator[object]:
             except StopAsyncIteration:
                 break
             except Exception as exc:
-                raise _translated(exc, package) from exc
+                if (error := _translated(exc, package)) is exc:
+                    raise
+                raise error from exc
             if is_leaf(item):
                 yield item
                 continue
-            async with aclosing(_items(item)) as items:
+            async with aclosing(items_of(item)) as items:
                 async for inner in items:
                     yield inner
     yield StreamEnded(package)

@@ -18,7 +18,7 @@ from typing import TYPE_CHECKING
 import orjson
 
 from chatrun.engine.recovery import MAX_ATTEMPTS, end_orphan, find_orphan
-from chatrun.errors import ChatrunError, StoreError, TaskNotFound
+from chatrun.errors import ChatrunError, SessionBusy, StoreError, TaskNotFound
 from chatrun.server.runs import ServedRun, is_stop
 from chatrun.server.tails import Reader, Tail
 from chatrun.store.base import OutWrite
@@ -122,10 +122,12 @@ class Live:
 
         Raises:
             SessionClosed, SessionExpired: The session takes no more records.
+            SessionBusy: It answers a message, and its task refuses another meanwhile.
             TaskNotFound: Its task was taken out of the code; nothing was stored.
             StoreUnavailable: Nothing was stored.
         """
         self._check_task(session)
+        self._check_busy(session, body)
         appended = await self.store.append_in(session.id, body, part_id=part_id)
         place = self._places.get(session.id)
         if place is not None and place.run is not None and not place.lock.locked():
@@ -143,6 +145,15 @@ class Live:
                 f"task {session.task_id!r} of this session is not in the code any more; there "
                 f"are {known}"
             )
+
+    def _check_busy(self, session: Session, body: str) -> None:
+        """Refuse a message in mid-answer where the task wants that."""
+        task = self.pool.tasks().get(session.task_id)
+        if task is not None and task.busy == "reject" and self.is_running(session.id):
+            if wakes(body):
+                raise SessionBusy(
+                    "the session is answering a message; wait for its end, or stop it"
+                )
 
     async def append_out(self, session: Session, line: Line) -> int:
         """Append a record to `out` beside the run's own and return its number.

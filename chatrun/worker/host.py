@@ -141,11 +141,13 @@ class WorkerHost:
 
     def _start(self, message: StartRun) -> None:
         stops = message.state.get("stops", -1)
-        mailbox = Mailbox(consumed=message.in_cursor, stops=stops)
+        task = self._tasks[message.task_id]
+        interrupts = task.options.busy == "interrupt"
+        mailbox = Mailbox(consumed=message.in_cursor, stops=stops, interrupts=interrupts)
         mailbox.deliver(message.records)
         port = LinkPort(message.run, self._send)
         run = Run(
-            task=self._tasks[message.task_id],
+            task=task,
             info=RunInfo(
                 run_id=message.run_id,
                 session_id=message.session_id,

@@ -78,6 +78,7 @@ def task_info(task: ChatTask[Any], root: Path) -> TaskInfo:
         line=task.line,
         description=task.description,
         on_disconnect=task.options.on_disconnect,
+        busy=task.options.busy,
     )
 
 

@@ -48,6 +48,7 @@ class TaskInfo:
     line: int
     description: str = ""
     on_disconnect: str = "stop"
+    busy: str = "queue"
 
     def to_json(self) -> dict[str, Any]:
         """Return it as `/api/v1/tasks` shows it."""

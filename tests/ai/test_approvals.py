@@ -226,8 +226,9 @@ NOT_OURS = {**CALL, "providerExecuted": True}
             tools(answer("a0", True)),
         ],
         [assistant(CALL, asked("c0", "a0")), tools(answer("a0", True)), assistant("and then")],
+        [assistant(call("c1", {}, name="look")), tools(result("c1", "seen", name="look"))],
     ],
-    ids=["never-asked", "other-question", "has-a-result", "providers-own", "not-last"],
+    ids=["never-asked", "other-question", "has-a-result", "providers-own", "not-last", "none"],
 )
 async def test_an_answer_that_fits_no_open_question_runs_nothing(history: list[Any]) -> None:
     model = Scripted(says("Hello"))

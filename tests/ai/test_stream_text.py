@@ -20,7 +20,7 @@ from tests.support.prompts import call, result
 from tests.support.scripted import USAGE, Scripted, calls, done, says
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncIterator, Iterator
+    from collections.abc import AsyncIterator, Iterator, Sequence
 
     from chatrun.ai.settings import NextStep
     from tests.support.provider import FakeProvider
@@ -466,12 +466,16 @@ class Turn:
 
     messages: list[Any] = HI
     tools = (weather,)
+    system: str | None = None
 
     def __init__(self) -> None:
         self.reported: list[Usage] = []
 
     def report_usage(self, usage: Usage) -> None:
         self.reported.append(usage)
+
+    async def at_step(self, messages: Sequence[Any], *, step: int) -> Sequence[Any]:
+        return messages
 
 
 async def test_the_turn_brings_messages_and_tools_and_is_told_what_was_used() -> None:
@@ -615,10 +619,21 @@ async def test_cancelling_the_answer_closes_the_model(
     await provider.disconnected()
 
 
+async def test_leaving_the_answer_by_break_closes_the_model(provider: FakeProvider) -> None:
+    stream = stream_text(model_on(provider, "chat", "hang"), messages=HI)
+
+    async for chunk in stream:
+        if chunk["type"] == "text-delta":
+            break
+
+    await provider.disconnected()
+
+
 async def test_closing_the_answer_in_mid_step_closes_model_and_tools() -> None:
     model = Scripted(says("Hello"))
     stream = stream_text(model, messages=HI)
-    async for chunk in stream:
+    chunks = aiter(stream)
+    async for chunk in chunks:
         if chunk["type"] == "text-delta":
             break
     assert model.open == 1
@@ -634,6 +649,15 @@ async def test_closing_an_answer_that_never_began_does_nothing() -> None:
     await stream_text(model, messages=HI).aclose()
 
     assert model.requests == []
+
+
+async def test_closing_an_answer_that_is_over_does_nothing() -> None:
+    stream = stream_text(Scripted(says("Hello")), messages=HI)
+    await stream.text()
+
+    await stream.aclose()
+
+    assert stream.finish_reason == "stop"
 
 
 async def test_cancelling_ends_the_tools_that_run() -> None:

@@ -6,6 +6,7 @@ import asyncio
 import dataclasses
 import datetime as dt
 import threading
+from collections.abc import Callable  # noqa: TC003 - read at run time
 from contextlib import aclosing
 from contextvars import ContextVar
 from typing import TYPE_CHECKING, Annotated, Any, Literal
@@ -336,6 +337,17 @@ def test_a_tool_of_the_providers_own_is_passed_on() -> None:
 def test_a_function_that_cannot_be_described_is_refused(function: Any, problem: str) -> None:
     with pytest.raises(InvalidInput, match=problem):
         _ = tool(name="t")(function).spec
+
+
+def test_a_type_that_pydantic_checks_but_cannot_describe_is_refused() -> None:
+    def run(x: Callable[[], None]) -> None: ...
+
+    with pytest.raises(InvalidInput, match="the tool 't' cannot be described"):
+        _ = tool(name="t")(run).spec
+
+
+def test_a_tool_is_shown_by_its_name() -> None:
+    assert repr(weather) == "<Tool 'weather'>"
 
 
 def test_types_without_a_schema_are_refused() -> None:

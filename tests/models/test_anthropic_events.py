@@ -168,6 +168,40 @@ def test_a_fetched_page_has_the_ai_sdks_names() -> None:
     }
 
 
+@pytest.mark.parametrize(
+    "content",
+    [
+        {"type": "code_execution_result", "stdout": "1", "return_code": 0},
+        [{"type": "brand_new_result"}],
+    ],
+)
+def test_any_other_result_is_kept_as_it_is(content: Any) -> None:
+    result = {"type": "code_execution_tool_result", "tool_use_id": "s1", "content": content}
+
+    assert chunks_of(*block(result)) == [
+        {
+            "type": "tool-output-available",
+            "toolCallId": "s1",
+            "output": content,
+            "providerExecuted": True,
+        }
+    ]
+
+
+def test_a_page_without_a_title_is_a_source_all_the_same() -> None:
+    found = {"type": "web_search_result", "url": "https://a"}
+    cited = {"type": "web_search_result_location", "url": "https://b"}
+    result = {"type": "web_search_tool_result", "tool_use_id": "s1", "content": [found]}
+    text = block({"type": "text", "text": "", "citations": [cited]}, index=1)
+
+    sources = [c for c in chunks_of(*block(result), *text) if c["type"] == "source-url"]
+
+    assert [(source["url"], source.get("title")) for source in sources] == [
+        ("https://a", None),
+        ("https://b", None),
+    ]
+
+
 def test_citations_become_sources_and_stay_with_the_text() -> None:
     web = {
         "type": "web_search_result_location",
@@ -266,6 +300,13 @@ def test_an_answer_that_only_said_why_it_stops_is_complete() -> None:
     assert converted({"type": "message_start", "message": {}})[1] is None
 
 
+def test_a_delta_of_an_unknown_kind_is_passed_over() -> None:
+    start, _ = block({"type": "text", "text": ""})
+    odd = {"type": "content_block_delta", "index": 0, "delta": {"type": "brand_new_delta"}}
+
+    assert [chunk["type"] for chunk in chunks_of(start, odd)] == ["text-start", "text-end"]
+
+
 def test_an_open_part_is_closed_at_the_end_and_an_open_call_is_not() -> None:
     text = block({"type": "text", "text": "a"})[:1]
     use = block({"type": "tool_use", "id": "c1", "name": "t", "input": {}}, index=1)[:1]
@@ -283,6 +324,7 @@ def test_an_open_part_is_closed_at_the_end_and_an_open_call_is_not() -> None:
         {"no": "type"},
         {"type": "content_block_delta", "index": 7, "delta": {"type": "text_delta", "text": "x"}},
         {"type": "content_block_stop", "index": 7},
+        {"type": "message_delta", "delta": {}},
         {"type": "content_block_start", "index": 0, "content_block": {"type": "brand_new"}},
         {"type": "text", "text": "Hel", "snapshot": "Hel"},
     ],

@@ -435,6 +435,60 @@ def test_a_native_tool_is_sent_as_it_stands() -> None:
     assert request["tools"] == [native]
 
 
+def test_what_leaves_nothing_to_say_is_left_out() -> None:
+    assert built(user("a"), assistant(reasoning("cut off"))) == built(user("a"))
+    assert built(user("a"), {"role": "system", "content": ""}) == built(user("a"))
+
+
+def test_who_made_a_call_must_be_told_in_full() -> None:
+    messages = built(
+        user("a"), assistant(call("c1", providerOptions={"anthropic": {"caller": "x"}}))
+    )
+
+    assert "caller" not in messages[1]["content"][0]
+
+
+@pytest.mark.parametrize(
+    "value", [[{"type": "odd"}], "plain", None, {"type": "web_fetch_result", "content": [1]}]
+)
+def test_an_odd_result_of_a_tool_of_anthropics_goes_back_as_it_is(value: Any) -> None:
+    output = {"type": "json", "value": value}
+    run = call("s1", {}, name="web_fetch", providerExecuted=True)
+
+    messages = built(user("a"), assistant(run, result("s1", output, name="web_fetch")), user("b"))
+
+    assert messages[1]["content"][1]["content"] == value
+
+
+@pytest.mark.parametrize("value", [7, "[]", {"errorCode": "odd"}])
+def test_an_error_of_a_tool_of_anthropics_has_a_code(value: Any) -> None:
+    run = call("s1", {}, name="web_fetch", providerExecuted=True)
+    output = {"type": "error-json", "value": value}
+
+    messages = built(user("a"), assistant(run, result("s1", output, name="web_fetch")), user("b"))
+
+    code = messages[1]["content"][1]["content"]["error_code"]
+    assert code == ("odd" if isinstance(value, dict) else "unavailable")
+
+
+def test_bytes_and_base64_are_files_as_well() -> None:
+    raw = {"type": "image", "image": b"\x89PNG", "mediaType": "image/png"}
+    plain = {"type": "image", "image": "iVBORw0KGgo="}
+
+    sources = [block["source"] for block in built(user(raw, plain))[0]["content"]]
+
+    assert sources == [
+        {"type": "base64", "media_type": "image/png", "data": "iVBORw=="},
+        {"type": "base64", "media_type": "image/jpeg", "data": "iVBORw0KGgo="},
+    ]
+
+
+def test_text_that_cannot_be_read_stays_a_file() -> None:
+    messages = built(user(file("text/plain", "data:text/plain;base64,/w==")))
+
+    assert messages[0]["content"][0]["source"]["type"] == "base64"
+
+
 def test_approvals_are_never_told() -> None:
     question = {"type": "tool-approval-request", "approvalId": "a1", "toolCallId": "c1"}
     answer = {"type": "tool-approval-response", "approvalId": "a1", "approved": True}

@@ -41,6 +41,15 @@ async def test_it_reasons_and_answers_to_what_was_said() -> None:
     assert finish.usage.output_tokens == len(f"{thought} {answer}".split())
 
 
+async def test_it_answers_though_nothing_was_said() -> None:
+    assert (await said()).startswith("You sent a message without text.")
+    assert (await said(user())).startswith("You sent a message without text.")
+
+
+async def test_a_long_question_is_quoted_in_part() -> None:
+    assert f'You said: "{"x" * 200}..."' in await said(user("x" * 300))
+
+
 async def test_it_answers_alike_every_time() -> None:
     first, second = [await answer_of(DEMO, messages=[user("Hi")]) for _ in range(2)]
 
@@ -183,7 +192,7 @@ async def test_its_pace_is_that_of_a_model() -> None:
             if len(arrived) == 12:
                 break
 
-    assert 0.03 < arrived[0] < 1.0
+    assert arrived[0] > 0.03
     assert arrived[-1] - arrived[0] > 9 * 0.02
 
 

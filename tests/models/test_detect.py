@@ -16,7 +16,7 @@ from chatrun.models.detect import chunks_of
 from tests.support.models import brief, named_alike
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncIterator, Iterator
+    from collections.abc import AsyncIterator, Generator, Iterator
 
     from chatrun.models.base import ModelFinish
 
@@ -66,6 +66,8 @@ async def test_nothing_is_nothing() -> None:
         lambda: _each(["Hel", "lo"]),
         lambda: _each(_each("Hel"), _later("lo")),
         lambda: iter(("Hel", "lo")),
+        lambda: _each_plainly(["Hel"], "lo"),
+        lambda: (_each_plainly("Hel"), _later("lo")),
     ],
 )
 async def test_text_has_a_part_and_a_step_of_its_own(make: Any) -> None:
@@ -143,6 +145,28 @@ async def test_a_ui_message_is_told_part_by_part_and_folds_back_to_itself() -> N
     assert folded == message
 
 
+async def test_an_approval_and_what_came_of_it_are_told_too() -> None:
+    def part(state: str, **fields: Any) -> dict[str, Any]:
+        call = {"type": "tool-pay", "toolCallId": state, "state": state, "input": {}}
+        return {**call, "callProviderMetadata": {"a": {"b": 1}}, **fields}
+
+    parts = [
+        part("approval-requested", approval={"id": "a1"}),
+        part("output-denied", approval={"id": "a2", "approved": False}),
+        {"type": "text", "text": "no step"},
+    ]
+
+    chunks = await told({"role": "assistant", "parts": parts})
+
+    assert brief(chunks) == [
+        *("tool-input-start", "tool-input-available", "tool-approval-request"),
+        *("tool-input-start", "tool-input-available", "tool-approval-request"),
+        "tool-output-denied",
+        ["text", "no step"],
+    ]
+    assert chunks[1]["providerMetadata"] == {"a": {"b": 1}}
+
+
 @pytest.mark.parametrize(
     ("value", "name"),
     [
@@ -169,8 +193,24 @@ async def test_an_error_of_the_task_comes_out_as_it_is() -> None:
         raise FileNotFoundError("mine")
 
     for source in (failing(), failing_plainly()):
-        with pytest.raises(FileNotFoundError, match="mine"):
+        with pytest.raises(FileNotFoundError, match="mine") as caught:
             await told(source)
+        assert caught.value.__cause__ is None
+
+
+class Both:
+    """Something that can be awaited and iterated, as an answer of another agent can."""
+
+    def __await__(self) -> Generator[Any, None, str]:
+        yield from ()
+        return "awaited"
+
+    async def __aiter__(self) -> AsyncIterator[str]:
+        yield "Hello"
+
+
+async def test_what_can_be_iterated_is_not_awaited() -> None:
+    assert brief(await told(Both()))[1] == ["text", "Hello"]
 
 
 # --- closing --------------------------------------------------------------------------------
@@ -254,6 +294,47 @@ async def test_a_plain_generator_runs_beside_the_event_loop_and_in_its_context()
         yield variable.get()
 
     assert brief(await told(source()))[1] == ["text", "seen"]
+
+
+class Stubborn:
+    """An iterator that cannot be closed."""
+
+    def __iter__(self) -> Iterator[str]:
+        return iter(("a",))
+
+    def close(self) -> None:
+        raise OSError("stuck")
+
+
+async def test_a_source_that_cannot_be_closed_is_only_logged(
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    assert brief(await told(Stubborn()))[1] == ["text", "a"]
+
+    async with asyncio.timeout(5):
+        while "cannot close Stubborn: stuck" not in caplog.text:
+            await asyncio.sleep(0.01)
+
+
+class Plain:
+    """An asynchronous source whose `close` is a plain function."""
+
+    def __init__(self) -> None:
+        self.closed = False
+
+    async def __aiter__(self) -> AsyncIterator[str]:
+        yield "a"
+
+    def close(self) -> None:
+        self.closed = True
+
+
+async def test_a_source_is_closed_when_it_has_come_to_its_end() -> None:
+    source = Plain()
+
+    await told(source)
+
+    assert source.closed
 
 
 # --- finish ---------------------------------------------------------------------------------
@@ -352,6 +433,28 @@ async def test_a_whole_reply_is_told_as_if_it_had_been_streamed(reply: dict[str,
         "finish",
     ]
     assert chunks[-1] == {"type": "finish", "finishReason": "tool-calls"}
+
+
+async def test_all_of_a_whole_response_is_told() -> None:
+    reply = {
+        "object": "response",
+        "status": "incomplete",
+        "incomplete_details": {"reason": "max_output_tokens"},
+        "output": [
+            {
+                "type": "reasoning",
+                "id": "rs_1",
+                "summary": [{"type": "summary_text", "text": "hm"}],
+                "encrypted_content": "E",
+            },
+            {"type": "message", "id": "m_1", "content": [{"type": "refusal", "refusal": "no"}]},
+        ],
+    }
+
+    chunks = await told(reply)
+
+    assert brief(chunks)[1:3] == [["reasoning", "hm"], ["text", "no"]]
+    assert chunks[-1] == {"type": "finish", "finishReason": "length"}
 
 
 class Broken:

@@ -33,6 +33,14 @@ def test_a_model_object_is_its_own() -> None:
     assert find_model(model) is model
 
 
+@pytest.mark.parametrize(
+    ("name", "shown"),
+    [("anthropic:m", "Anthropic('m')"), ("openai:m", "OpenAI('m')"), ("demo", "Demo()")],
+)
+def test_a_model_shows_itself_without_its_key(name: str, shown: str) -> None:
+    assert repr(find_model(name)) == shown
+
+
 @pytest.mark.parametrize("name", ["gpt-4o", "openai:", "mistral:x", "", "demo:x"])
 def test_an_unknown_name_is_refused_with_the_ones_that_are_known(name: str) -> None:
     with pytest.raises(InvalidInput) as caught:

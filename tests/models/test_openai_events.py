@@ -134,8 +134,11 @@ def test_no_finish_reason_means_that_the_answer_broke_off() -> None:
 def test_cited_pages_of_a_chat_become_sources() -> None:
     cited = {"type": "url_citation", "url_citation": {"url": "https://u", "title": "T"}}
 
-    chunks, _ = chat({"content": "a"}, {"annotations": [cited, {"type": "odd"}]})
+    bare = {"type": "url_citation", "url_citation": {"url": "https://v"}}
 
+    chunks, _ = chat({"content": "a"}, {"annotations": [cited, {"type": "odd"}, bare]})
+
+    assert (chunks[3]["url"], "title" in chunks[3]) == ("https://v", False)
     assert chunks[2] == {
         "type": "source-url",
         "sourceId": chunks[2]["sourceId"],
@@ -378,6 +381,7 @@ def test_a_refusal_in_responses_is_text_that_ends_for_its_content() -> None:
         delta("function_call_arguments", 7, "x"),
         delta("reasoning_summary_text", 7, "x"),
         part_added(7),
+        {"type": "response.image_generation_call.partial_image", "output_index": 7},
         annotation(type="url_citation", url="https://u"),
     ],
 )

@@ -329,6 +329,32 @@ def test_a_file_becomes_the_part_of_its_kind(part: Any, in_chat: Any, in_respons
             build(user(part))
 
 
+@pytest.mark.parametrize("build", [chat, responses])
+def test_text_that_cannot_be_read_is_refused(build: Callable[..., dict[str, Any]]) -> None:
+    for data in ("data:text/plain;base64,/w==", "data:text/plain;base64,x"):
+        with pytest.raises(ProviderRejected, match="of the type 'text/plain'"):
+            build(user(file("text/plain", data)))
+
+
+@pytest.mark.parametrize("build", [chat, responses])
+@pytest.mark.parametrize("choice", ["auto", "none", "required"])
+def test_tool_choices_keep_their_names(build: Callable[..., dict[str, Any]], choice: Any) -> None:
+    request = build(user("a"), tools=(ToolSpec("t"),), tool_choice=choice)
+
+    assert request["tool_choice"] == choice
+
+
+@pytest.mark.parametrize("build", [chat, responses])
+def test_a_message_of_several_texts_keeps_them_apart(
+    build: Callable[..., dict[str, Any]],
+) -> None:
+    request = build(user("a", "b"), {"role": "system", "content": "S"})
+
+    system, said = request.get("messages") or request["input"]
+    assert system["content"] == "S"
+    assert [part["text"] for part in said["content"]] == ["a", "b"]
+
+
 def test_native_tools_are_sent_as_they_stand_and_bring_their_sources() -> None:
     native = {"type": "web_search"}
 

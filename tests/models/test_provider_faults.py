@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import time
 from typing import TYPE_CHECKING
 
 import anthropic
@@ -132,6 +131,14 @@ async def test_a_slow_reader_is_not_taken_for_a_silent_model(
     assert count == 8
 
 
+async def test_a_model_may_be_silent_for_as_long_as_it_likes(provider: FakeProvider) -> None:
+    _, finish = await answer_of(
+        model_on(provider, "anthropic", "slow-headers"), chunk_timeout_s=None
+    )
+
+    assert finish.reason == "stop"
+
+
 @pytest.mark.parametrize("wire", WIRES)
 @pytest.mark.parametrize("name", ["hang", "no-headers", "pings"])
 async def test_cancelling_closes_the_connection_at_once(
@@ -143,13 +150,11 @@ async def test_cancelling_closes_the_connection_at_once(
         await provider.spoken()
 
     reading.cancel()
-    begun = time.monotonic()
-    await provider.disconnected()
-    took_s = time.monotonic() - begun
+    async with asyncio.timeout(1):
+        await provider.disconnected()
 
     with pytest.raises(asyncio.CancelledError):
         await reading
-    assert took_s < 0.1
     assert provider.open_answers == 0
 
 

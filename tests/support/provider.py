@@ -32,7 +32,8 @@ from tests.support.provider_wires import Wire, wire_of
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Callable
 
-WAIT_S = 5.0
+WAIT_S = 30.0
+"""How long tests wait: the first use of a provider's package imports it, which takes seconds."""
 
 
 @dataclass(frozen=True, slots=True)
