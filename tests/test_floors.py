@@ -58,7 +58,7 @@ def imported_names(file: PurePath) -> Iterator[str]:
 
 
 def part_of(name: str) -> str | None:
-    """Return which part of chatrun a dotted name belongs to, None if it is not ours."""
+    """Return which part of chatrun a name belongs to; None if not ours or just the version."""
     package, _, rest = name.partition(".")
     part = rest.partition(".")[0]
     return part if package == "chatrun" and not part.startswith("__") and part else None

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Final
 
 from aiohttp import web
 
-from chatrun.server import meta, sessions, streams, ui_stream
+from chatrun.server import appends, meta, sessions, streams, ui_stream
 from chatrun.server.auth import (
     admin_on_session,
     any_token,
@@ -33,11 +33,11 @@ _CHANNELS: Final = "/realtime/v1/sessions/{session}"
 
 # Trigger.dev's session protocol.
 _SESSION_ROUTES: Final = (
-    Route("POST", "/api/v1/sessions", sessions.create, any_token, request_body),
+    Route("POST", "/api/v1/sessions", sessions.create, any_token, request_body, to_its_end=True),
     Route("GET", "/api/v1/sessions", sessions.list_all, any_token),
     Route("GET", _SESSION, sessions.retrieve, on_session("read")),
-    Route("PATCH", _SESSION, sessions.update, on_session("admin"), request_body),
-    Route("POST", f"{_SESSION}/close", sessions.close, on_session("admin")),
+    Route("PATCH", _SESSION, sessions.update, on_session("admin"), request_body, to_its_end=True),
+    Route("POST", f"{_SESSION}/close", sessions.close, on_session("admin"), to_its_end=True),
     Route("GET", f"{_SESSION}/transcript", sessions.transcript, admin_on_session),
     Route("POST", "/api/v1/auth/jwt/claims", meta.claims, secret_only),
     Route("POST", "/api/v1/auth/public-tokens", meta.public_token, secret_only),
@@ -47,26 +47,34 @@ _CHANNEL_ROUTES: Final = (
     Route(
         "POST",
         f"{_CHANNELS}/in/append",
-        streams.append_in,
+        appends.append_in,
         on_channel("write", opens=True),
         append_body,
+        to_its_end=True,
     ),
     Route("GET", f"{_CHANNELS}/in", streams.follow_in, on_channel("read")),
     Route("GET", f"{_CHANNELS}/in/records", streams.in_records, on_channel("read")),
     Route("GET", f"{_CHANNELS}/out", streams.follow_out, on_channel("read")),
     Route("GET", f"{_CHANNELS}/out/records", streams.out_records, on_channel("read")),
-    Route("PUT", f"{_CHANNELS}/out", streams.begin_out, admin_on_session),
-    Route("POST", f"{_CHANNELS}/out/append", streams.append_out, admin_on_session, append_body),
+    Route("PUT", f"{_CHANNELS}/out", appends.begin_out, admin_on_session),
+    Route(
+        "POST",
+        f"{_CHANNELS}/out/append",
+        appends.append_out,
+        admin_on_session,
+        append_body,
+        to_its_end=True,
+    ),
 )
 
-# The AI SDK's UI message stream.
+# The AI SDK's UI message stream. A post minds itself what happens when its client leaves.
 _CHAT_ROUTES: Final = (
     Route("POST", "/api/chat/{task}", ui_stream.post_chunks, any_token, request_body),
     Route("GET", "/api/chat/{task}/{chat_id}/stream", ui_stream.resume_chunks, any_token),
-    Route("POST", "/api/chat/{task}/{chat_id}/stop", ui_stream.stop, any_token),
+    Route("POST", "/api/chat/{task}/{chat_id}/stop", ui_stream.stop, any_token, to_its_end=True),
     Route("POST", "/api/text/{task}", ui_stream.post_text, any_token, request_body),
     Route("GET", "/api/text/{task}/{chat_id}/stream", ui_stream.resume_text, any_token),
-    Route("POST", "/api/text/{task}/{chat_id}/stop", ui_stream.stop, any_token),
+    Route("POST", "/api/text/{task}/{chat_id}/stop", ui_stream.stop, any_token, to_its_end=True),
 )
 
 

@@ -12,23 +12,18 @@ import itertools
 import logging
 import time
 from contextlib import asynccontextmanager
-from functools import partial
 from typing import TYPE_CHECKING
 
-import orjson
-
-from chatrun.engine.recovery import MAX_ATTEMPTS, end_orphan, find_orphan
 from chatrun.errors import ChatrunError, SessionBusy, StoreError, TaskNotFound
+from chatrun.server.places import Place, Places
 from chatrun.server.runs import ServedRun, is_stop
-from chatrun.server.tails import Reader, Tail
+from chatrun.server.tails import Reader
+from chatrun.server.takeover import finish_closed, message_waits, tidy, unread, write_beside
 from chatrun.store.base import OutWrite
 from chatrun.wire.ids import Cursor, new_id
 from chatrun.wire.inputs import wakes
 from chatrun.wire.records import (
-    CLOSED_REASON,
-    SESSION_CLOSED,
     InRecord,
-    control_line,
 )
 from chatrun.worker.protocol import Report, RunEnded, StartRun, Write
 
@@ -36,7 +31,7 @@ if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Callable, Mapping, Sequence
 
     from chatrun.store.base import Appended, Session, Store
-    from chatrun.wire.records import Line, OutBatch
+    from chatrun.wire.records import Line
     from chatrun.worker.pool import Pool, Worker
     from chatrun.worker.protocol import BrokenFile, Message, TaskInfo
 
@@ -46,17 +41,6 @@ STOP_LIMIT_S = 2.0
 """A stopped turn whose worker has not ended it by then is ended without the worker."""
 
 RESTARTED = "The server was restarted in the middle of this answer."
-
-
-class _Place:
-    """What is kept of one session while somebody serves or reads it."""
-
-    def __init__(self) -> None:
-        self.tail = Tail()
-        self.run: ServedRun | None = None
-        self.lock = asyncio.Lock()
-        """Held while the session changes hands."""
-        self.users = 0
 
 
 class Live:
@@ -80,7 +64,7 @@ class Live:
         self._group = group
         self._on_report = on_report
         self._pool: Pool | None = None
-        self._places: dict[str, _Place] = {}
+        self._places = Places()
         self._numbers = itertools.count(1)
         self._unserved: dict[str, str] = {}
         """Sessions that wait for a worker with their task, and the task."""
@@ -103,9 +87,7 @@ class Live:
 
     def open_turns(self) -> int:
         """Return how many turns run now."""
-        return sum(
-            1 for place in self._places.values() if place.run is not None and place.run.turn_open
-        )
+        return sum(run.turn_open for run in self._places.runs())
 
     async def recover(self) -> None:
         """Take up what an earlier server left; called once, when workers are ready.
@@ -139,7 +121,7 @@ class Live:
     def _check_task(self, session: Session) -> None:
         """Refuse what nobody will answer, unless the code is only being loaded."""
         tasks = self.pool.tasks()
-        if tasks and session.task_id not in tasks and session.id not in self._places:
+        if tasks and session.task_id not in tasks and self._places.get(session.id) is None:
             known = ", ".join(map(repr, sorted(tasks)))
             raise TaskNotFound(
                 f"task {session.task_id!r} of this session is not in the code any more; there "
@@ -164,8 +146,8 @@ class Live:
             Fenced: The session changed hands meanwhile; trying again is safe.
         """
         current = await self.store.session(session.id)
-        async with self._entered(session.id) as place:
-            batch = await self._write(current, place, OutWrite(lines=(line,)))
+        async with self._places.entered(session.id) as place:
+            batch = await write_beside(self.store, current, place, OutWrite(lines=(line,)))
         return batch.last
 
     async def start(self, session: Session) -> str:
@@ -204,7 +186,7 @@ class Live:
             return place is None or place.run is None
         if session.turn_end < 0 or session.turn_end != session.out_tail - 1:
             return False
-        return not await self._message_waits(session)
+        return not await message_waits(self.store, session)
 
     def is_running(self, session_id: str) -> bool:
         """Tell whether a turn runs."""
@@ -214,7 +196,7 @@ class Live:
     @asynccontextmanager
     async def follow(self, session_id: str, *, after: Cursor) -> AsyncIterator[Reader]:
         """Yield a reader of the session's `out` stream that begins behind `after`."""
-        async with self._entered(session_id) as place:
+        async with self._places.entered(session_id) as place:
             yield Reader(self.store, session_id, place.tail, after=after)
 
     # --- what the workers say ---------------------------------------------------------------
@@ -290,11 +272,11 @@ class Live:
         place = self._places.get(run.session_id)
         if place is not None and place.run is run:
             place.run = None
-            self._exit(run.session_id, place)
+            self._places.leave(run.session_id, place)
 
     async def _ensure_run(self, session_id: str, *, wake: bool, preload: bool = False) -> None:
         """Have a run serve the session with all that waits; without `wake` only if one does."""
-        async with self._entered(session_id) as place, place.lock:
+        async with self._places.entered(session_id) as place, place.lock:
             if place.run is not None:
                 await self._deliver_rest(place.run)
             elif wake:
@@ -309,80 +291,36 @@ class Live:
     async def _revive(self, session_id: str, *, why: str) -> None:
         """End or begin again what a run has left of the session, `why` it ended in mid-turn."""
         try:
-            async with self._entered(session_id) as place, place.lock:
+            async with self._places.entered(session_id) as place, place.lock:
                 if place.run is None:
                     await self._claim(session_id, place, why=why)
         except ChatrunError as exc:
             logger.warning("cannot take up session %s: %s", session_id, exc)
 
     async def _claim(
-        self, session_id: str, place: _Place, *, why: str, preload: bool = False
+        self, session_id: str, place: Place, *, why: str, preload: bool = False
     ) -> None:
         """Take the session, put it in order, and start a run if there is anything to do."""
         run_id = new_id("run")
         session = await self.store.claim(session_id, run_id=run_id)
-        session = await self._tidy(session, place, why=why)
+        session = await tidy(self.store, session, place, why=why)
         if session.closed_at_ms is not None:
-            await self._finish_closed(session, place)
-        elif preload or await self._message_waits(session):
+            await finish_closed(self.store, session, place)
+        elif preload or await message_waits(self.store, session):
             if await self._start_run(session, place, run_id, preloaded=preload):
                 return
             self._unserved[session.id] = session.task_id
         await self.store.release(session.id, session.epoch)
 
-    async def _tidy(self, session: Session, place: _Place, *, why: str) -> Session:
-        """End the turn that an earlier run has left open, unless it can begin again."""
-        if session.out_tail - 1 == session.turn_end:
-            return session
-        batches: list[OutBatch] = []
-        cursor = Cursor(session.turn_end)
-        while more := await self.store.read_out(session.id, after=cursor):
-            batches += more
-            cursor = Cursor(more[-1].last)
-        orphan = find_orphan(batches, after=session.turn_end)
-        if orphan is None or (orphan.can_run_again and session.closed_at_ms is None):
-            return session
-        if not orphan.chunks and orphan.attempts >= MAX_ATTEMPTS:
-            why = f"{why.removesuffix('.')}, {orphan.attempts} times in a row."
-        page = await self.store.read_transcript(session.id, limit=1)
-        write = end_orphan(
-            orphan,
-            session,
-            last_message=orjson.loads(page.messages[-1]) if page.messages else None,
-            later=await self.store.read_in(session.id, after=Cursor(orphan.in_seq)),
-            why=why,
-        )
-        await self._write(session, place, write)
-        return await self.store.session(session.id)
-
-    async def _finish_closed(self, session: Session, place: _Place) -> None:
-        """Tell readers that the session is closed; what waited on `in` is not answered."""
-        if session.state.get("closed"):
-            return
-        headers = {CLOSED_REASON: session.closed_reason} if session.closed_reason else {}
-        write = OutWrite(
-            lines=(control_line(SESSION_CLOSED, headers),),
-            in_cursor=session.in_tail - 1,
-            state={**session.state, "closed": True},
-            ends_turn=True,
-        )
-        await self._write(session, place, write)
-
-    async def _write(self, session: Session, place: _Place, write: OutWrite) -> OutBatch:
-        """Write beside runs: readers get what is committed in the order in which it was."""
-        durable = asyncio.ensure_future(self.store.write_out(session.id, session.epoch, write))
-        durable.add_done_callback(partial(_push, place.tail))
-        return await durable
-
     async def _start_run(
-        self, session: Session, place: _Place, run_id: str, *, preloaded: bool
+        self, session: Session, place: Place, run_id: str, *, preloaded: bool
     ) -> bool:
         """Start a run of the session; False when no worker has its task."""
         worker = self.pool.pick(session.task_id)
         if worker is None:
             return False
         transcript = await self.store.read_transcript(session.id)
-        records = await self._unread(session)
+        records = await unread(self.store, session)
         run = ServedRun(
             session,
             worker,
@@ -413,43 +351,6 @@ class Live:
             )
         )
         return True
-
-    async def _unread(self, session: Session) -> tuple[InRecord, ...]:
-        """Return every record behind the `in` cursor."""
-        records: list[InRecord] = []
-        cursor = Cursor(session.in_cursor)
-        while more := await self.store.read_in(session.id, after=cursor):
-            records += more
-            cursor = Cursor(more[-1].seq)
-        return tuple(records)
-
-    async def _message_waits(self, session: Session) -> bool:
-        return any(wakes(record.body) for record in await self._unread(session))
-
-    # --- places -----------------------------------------------------------------------------
-
-    @asynccontextmanager
-    async def _entered(self, session_id: str) -> AsyncIterator[_Place]:
-        place = self._enter(session_id)
-        try:
-            yield place
-        finally:
-            self._exit(session_id, place)
-
-    def _enter(self, session_id: str) -> _Place:
-        place = self._places.setdefault(session_id, _Place())
-        place.users += 1
-        return place
-
-    def _exit(self, session_id: str, place: _Place) -> None:
-        place.users -= 1
-        if place.users == 0 and self._places.get(session_id) is place:
-            del self._places[session_id]
-
-
-def _push(tail: Tail, done: asyncio.Future[OutBatch]) -> None:
-    if not done.cancelled() and done.exception() is None:
-        tail.push(done.result())
 
 
 def _now_ms() -> int:

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable
+import asyncio
+from collections.abc import Callable, Coroutine
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import orjson
 from aiohttp import web
@@ -70,9 +71,12 @@ class Route:
 
     method: str
     path: str
-    answer: Callable[[Call], Awaitable[web.StreamResponse]]
+    answer: Callable[[Call], Coroutine[Any, Any, web.StreamResponse]]
     policy: Policy
     body: BodyLimit = no_body
+    to_its_end: bool = False
+    """Whether it is answered to its end also when the client leaves meanwhile, which cancels the
+    handler: what changes something must not be left half done."""
 
     def handler(self) -> Handler:
         """Return the aiohttp handler, which does what comes before the answer, in this order.
@@ -87,7 +91,10 @@ class Route:
             body = await read_body(request, limit_bytes=limit, settings=site.settings)
             ref = request.match_info.get("session", "")
             session = await self.policy(Entry(site, grant, ref))
-            return await self.answer(Call(request, site, grant, body, session))
+            answering = self.answer(Call(request, site, grant, body, session))
+            if False:
+                return await asyncio.shield(site.spawn(answering))
+            return await answering
 
         return handle
 

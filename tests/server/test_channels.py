@@ -9,6 +9,8 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from chatrun import Turn, chat
+from chatrun.store.base import NewSession
+from chatrun.store.memory import MemoryStore
 from chatrun.wire.sse_reader import Event, ServedRecord, read_batch
 from chatrun.wire.tokens import Grant, verify
 from tests.support.http import (
@@ -23,6 +25,8 @@ from tests.support.http import (
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator
+
+    from chatrun.store.base import Appended
 
 IN = "/realtime/v1/sessions/c/in"
 OUT = "/realtime/v1/sessions/c/out"
@@ -180,6 +184,45 @@ async def test_no_client_can_pass_for_a_webhook(http: Http) -> None:
     (kept,) = (await http.call("GET", f"{IN}/records")).json["records"]
     del record["payload"]["actionSource"]
     assert json.loads(kept["data"]) == record
+
+
+class SlowStore(MemoryStore):
+    """A store whose appends take a while, as on a disk."""
+
+    async def append_in(self, session_id: str, body: str, *, part_id: str) -> Appended:
+        appended = await super().append_in(session_id, body, part_id=part_id)
+        await asyncio.sleep(0.01)
+        return appended
+
+
+async def test_what_a_client_says_that_leaves_meanwhile_is_answered() -> None:
+    @chat.task("my-chat")
+    async def my_chat(turn: Turn[None]) -> str:
+        return "fine"
+
+    async def leave(http: Http, chat_id: str, after_s: float) -> None:
+        path = f"/realtime/v1/sessions/{chat_id}/in/append"
+        body = json.dumps(message_record("hi", chat=chat_id))
+        _, writer = await asyncio.open_connection("127.0.0.1", http.port)
+        head = f"POST {path} HTTP/1.1\r\nHost: localhost\r\nAuthorization: Bearer {SECRET}\r\n"
+        length = f"Content-Type: application/json\r\nContent-Length: {len(body)}\r\n\r\n"
+        writer.write(f"{head}{length}{body}".encode())
+        await asyncio.sleep(after_s)
+        writer.transport.abort()
+
+    async with served(my_chat, store=SlowStore()) as http:
+        chats = [f"c{number}" for number in range(10)]
+        for chat_id in chats:
+            await http.live.store.create_session(NewSession("my-chat", external_id=chat_id))
+        await asyncio.gather(
+            *(leave(http, chat_id, number * 0.002) for number, chat_id in enumerate(chats))
+        )
+        for chat_id in chats:
+            async with asyncio.timeout(10):
+                while (session := await http.live.store.session(chat_id)).turn_end < 0:
+                    if session.in_tail == 0:
+                        break  # it left before it had said it
+                    await asyncio.sleep(0.01)
 
 
 # --- out ----------------------------------------------------------------------------------------
@@ -405,6 +448,17 @@ async def test_the_secret_appends_to_out_beside_the_run(http: Http) -> None:
     assert refused.status == 400
     begun = await http.call("PUT", OUT)
     assert (begun.status, begun.json) == (202, {"version": "v2"})
+
+
+async def test_a_store_that_fails_makes_the_reader_come_back(http: Http) -> None:
+    async with http.open("GET", OUT) as stream:
+        await stream.event()
+        await http.live.store.aclose()
+        events = await stream.events()
+
+    assert events[-1] == Event("The server cannot do this now; try again", "error")
+    got = await http.call("GET", OUT)
+    assert (got.status, got.headers["Retry-After"]) == (503, "1")
 
 
 # --- in as a stream -----------------------------------------------------------------------------

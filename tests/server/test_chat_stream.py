@@ -13,6 +13,7 @@ import pytest
 from chatrun import Turn, chat
 from chatrun.server.app import make_app
 from chatrun.server.listening import listen
+from chatrun.store.base import NewSession
 from chatrun.testing import serve_tasks
 from chatrun.wire.ids import START
 from tests.support.http import (
@@ -311,6 +312,24 @@ async def test_a_failed_turn_is_an_error_chunk() -> None:
         chunks = await stream.chunks()
 
     assert [c["type"] for c in chunks if c["type"] != "start"] == ["error"]
+
+
+async def test_a_store_that_fails_is_an_error_chunk_or_a_cut_text() -> None:
+    async with served(heartbeat_s=0.05) as http:
+        await http.live.store.create_session(NewSession("gone", external_id="c"))
+        async with (
+            http.open("POST", "/api/chat/gone", json=HI) as stream,
+            http.open("POST", "/api/text/gone", json=HI) as text,
+        ):
+            await http.live.store.aclose()
+            events = await stream.events()
+            with pytest.raises(aiohttp.ClientError):
+                await text.event()
+
+    assert [event.data for event in events] == [
+        '{"type":"error","errorText":"The server cannot do this now; try again"}',
+        "[DONE]",
+    ]
 
 
 async def test_a_closed_chat_takes_no_posts(http: Http, watched: Watched) -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import json
 import socket
 import time
 import zlib
@@ -218,7 +219,7 @@ async def test_where_leaving_stops_the_turn_never_reading_does_too() -> None:
             stopped.set()
 
     async with served(my_chat, slow_reader_s=0.3) as http:
-        body = b'{"id":"c","messages":[{"id":"u","role":"user","parts":[]}]}'
+        body = json.dumps({"id": "c", "messages": [user_message("hi")]}).encode()
         head = HEAD.replace(APPEND.encode(), b"/api/chat/my-chat")
         with await flooded(http, head + b"Content-Length: %d\r\n\r\n" % len(body) + body):
             async with asyncio.timeout(10):

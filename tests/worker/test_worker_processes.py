@@ -171,8 +171,9 @@ async def test_a_failure_is_reported_with_the_users_file_and_line(root: Path) ->
     async with served_project(root) as served:
         chat = await served.chat("raises")
         await chat.send("hi")
-        while (ended := served.reports[-1])["event"] != "turn-ended":
+        while not (told := [e for e in served.reports if e["event"] == "turn-ended"]):
             await asyncio.sleep(0.01)
+        (ended,) = told
 
     assert ended["error"] == "ZeroDivisionError: division by zero"
     assert ended["where"] == f"{root / 'more.py'}:4"

@@ -151,24 +151,29 @@ async function send(text) {
   const message = { id: newId(), role: "user", parts: [{ type: "text", text }] };
   shown.push(message);
   show(message);
+  sessionStorage.setItem(`chat:${task}`, chatId);
   const body = { id: chatId, messages: shown, trigger: "submit-message" };
   await answering(() => ask("POST", `/api/chat/${encodeURIComponent(task)}`, body));
-}
-
-function keepChat(id) {
-  chatId = id;
-  sessionStorage.setItem(`chat:${task}`, id);
 }
 
 async function openChat() {
   showTask();
   showAll([]);
-  keepChat(sessionStorage.getItem(`chat:${task}`) ?? newId());
-  const path = `/api/v1/sessions/${encodeURIComponent(chatId)}/transcript?limit=200`;
-  const said = await ask("GET", path).then((answer) => answer.json(), () => ({ messages: [] }));
-  showAll(said.messages);
+  // A chat is kept from its first message on; before, the server does not know it.
+  const kept = sessionStorage.getItem(`chat:${task}`);
+  chatId = kept ?? newId();
+  if (kept) await loadTranscript();
   // Asking also tells the server that this chat resumes: a reload does not stop its answer.
   await answering(() => ask("GET", `${chatPath()}/stream`));
+}
+
+async function loadTranscript() {
+  const path = `/api/v1/sessions/${encodeURIComponent(chatId)}/transcript?limit=200`;
+  try {
+    showAll((await (await ask("GET", path)).json()).messages);
+  } catch (error) {
+    notice(error.message);
+  }
 }
 
 async function loadTasks() {
@@ -198,7 +203,7 @@ $("task").addEventListener("change", () => {
   openChat();
 });
 $("new").addEventListener("click", () => {
-  keepChat(newId());
+  sessionStorage.removeItem(`chat:${task}`);
   openChat();
 });
 
