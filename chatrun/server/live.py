@@ -156,11 +156,10 @@ class Live:
         Raises:
             TaskNotFound: No worker has the session's task.
         """
-        await self._ensure_run(session.id, wake=True, preload=True)
-        place = self._places.get(session.id)
-        if place is None or place.run is None:
+        run_id = await self._ensure_run(session.id, wake=True, preload=True)
+        if run_id is None:
             raise TaskNotFound(f"task {session.task_id!r} is not served now")
-        return place.run.run_id
+        return run_id
 
     async def close(self, session: Session, *, reason: str | None) -> Session:
         """Close `session` for good: its turn is stopped, its readers are told.
@@ -274,13 +273,16 @@ class Live:
             place.run = None
             self._places.leave(run.session_id, place)
 
-    async def _ensure_run(self, session_id: str, *, wake: bool, preload: bool = False) -> None:
+    async def _ensure_run(
+        self, session_id: str, *, wake: bool, preload: bool = False
+    ) -> str | None:
         """Have a run serve the session with all that waits; without `wake` only if one does."""
         async with self._places.entered(session_id) as place, place.lock:
             if place.run is not None:
                 await self._deliver_rest(place.run)
-            elif wake:
+            if place.run is None and wake:  # it may have ended just now
                 await self._claim(session_id, place, why=RESTARTED, preload=preload)
+            return place.run.run_id if place.run is not None else None
 
     async def _deliver_rest(self, run: ServedRun) -> None:
         records = await self.store.read_in(run.session_id, after=Cursor(run.delivered))

@@ -92,7 +92,7 @@ class Route:
             ref = request.match_info.get("session", "")
             session = await self.policy(Entry(site, grant, ref))
             answering = self.answer(Call(request, site, grant, body, session))
-            if False:
+            if self.to_its_end:
                 return await asyncio.shield(site.spawn(answering))
             return await answering
 

@@ -73,7 +73,7 @@ async def worker_command(flag: str, theirs: socket.socket) -> asyncio.subprocess
     """
     fd = theirs.fileno()
     return await asyncio.create_subprocess_exec(
-        *(sys.executable, "-m", "chatrun.worker"),
+        *(sys.executable, "-P", "-m", "chatrun.worker"),  # -P: not whatever folder this is
         *([flag] if flag else []),
         str(fd),
         pass_fds=(fd,),
