@@ -7,13 +7,14 @@ from pathlib import Path
 
 from chatrun.engine.action import turn
 from chatrun.engine.durations import Duration, seconds
+from chatrun.engine.locals import local
 from chatrun.engine.task import task
 from chatrun.engine.turn import current_turn
 from chatrun.wire.ids import check_task_id
 from chatrun.wire.secret import load_secret
 from chatrun.wire.tokens import mint_session, mint_task
 
-__all__ = ["create_access_token", "create_session_token", "current_turn", "task", "turn"]
+__all__ = ["create_access_token", "create_session_token", "current_turn", "local", "task", "turn"]
 
 
 def create_access_token(task_id: str, *, ttl: Duration = "24h", secret: str | None = None) -> str:

@@ -91,23 +91,29 @@ class Mailbox:
                 self._waiting.append(Letter(record.seq, parsed))
                 if self._interrupts and self._current is not None and record.seq > self._stops:
                     self._stop_current(self._current)
-            case Stop():
-                self._stop(record.seq)
+            case Stop(turn=turn):
+                self._stop(record.seq, turn)
             case Handover() | HandoverSkip() | Junk():
                 pass
             case _:
                 assert_never(parsed)
 
-    def _stop(self, seq: int) -> None:
-        """Stop the turn whose message came before; with none, the stop is dropped."""
+    def _stop(self, seq: int, turn: int | None) -> None:
+        """Stop the turn whose message came before; with none, the stop is dropped.
+
+        With `turn`, only the turn that answers this record is meant, running or waiting.
+        """
         if seq <= self._stops:
             return
-        if self._current is not None:
+        if self._current is not None and turn in (None, self._current.seq):
             self._stops = seq
             self._stop_current(self._current)
-        elif self._waiting:
-            self._stops = seq
-            self._waiting[0].stopped = True
+            return
+        first = self._waiting[0].seq if self._waiting and self._current is None else None
+        for letter in self._waiting:
+            if letter.seq == (first if turn is None else turn):
+                self._stops = seq
+                letter.stopped = True
 
     def _stop_current(self, letter: Letter) -> None:
         letter.stopped = True

@@ -24,6 +24,7 @@ from chatrun.engine.outcome import Failed, closing_chunks, outcome_kind
 from chatrun.engine.perform import Performance
 from chatrun.engine.prepare import Intake
 from chatrun.engine.report import turn_ended
+from chatrun.engine.scopes import enter_run
 from chatrun.engine.turn import UpgradeWanted
 from chatrun.engine.turn_history import TurnHistory
 from chatrun.errors import ChatError, StoreError
@@ -95,6 +96,10 @@ class Run:
     """Whether the task has asked for this to be the run's last turn."""
     injected: list[ModelMessage] = field(default_factory=list)
     """Model messages that wait for the next chance to be shown to the model."""
+    locals: dict[str, Any] = field(default_factory=dict)
+    """The values of `chat.local` handles, by name."""
+    locals_seen: dict[str, Any] = field(default_factory=dict)
+    """Copies of them as they were when somebody asked last whether they had changed."""
     summary: Summary | None = None
     """What the model is shown in place of the older messages."""
     idle_timeout_s: float = 0.0
@@ -116,6 +121,7 @@ class Run:
         Raises:
             StoreError: The run has lost its session.
         """
+        enter_run(self)
         if not await self._boot():
             return "boot-failed"
         try:

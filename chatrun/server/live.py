@@ -188,9 +188,9 @@ class Live:
         return not await message_waits(self.store, session)
 
     def is_running(self, session_id: str) -> bool:
-        """Tell whether a turn runs."""
+        """Tell whether a turn runs, or a message waits for one."""
         place = self._places.get(session_id)
-        return place is not None and place.run is not None and place.run.turn_open
+        return place is not None and place.run is not None and place.run.is_busy
 
     @asynccontextmanager
     async def follow(self, session_id: str, *, after: Cursor) -> AsyncIterator[Reader]:

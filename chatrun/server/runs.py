@@ -7,7 +7,7 @@ import logging
 from typing import TYPE_CHECKING
 
 from chatrun.errors import Fenced, StoreError, StoreUnavailable
-from chatrun.wire.inputs import Stop, parse_input
+from chatrun.wire.inputs import Stop, parse_input, wakes
 from chatrun.worker.protocol import (
     Acknowledge,
     Committed,
@@ -56,6 +56,8 @@ class ServedRun:
         self.turn_open = False
         """Whether a turn has begun and is not complete."""
         self.consumed = session.in_cursor
+        self.awaited = -1
+        """The last record given to the worker that wants to be answered."""
         self.stop_timer: asyncio.TimerHandle | None = None
         self._store = store
         self._tail = tail
@@ -66,15 +68,25 @@ class ServedRun:
     def start(self, message: StartRun) -> None:
         """Tell the worker to begin."""
         self.worker.send(message)
-        if message.records:
-            self.delivered = message.records[-1].seq
+        self._note(message.records)
 
     def deliver(self, records: tuple[InRecord, ...]) -> None:
         """Hand records on to the worker, each once."""
         fresh = tuple(record for record in records if record.seq > self.delivered)
+        self._note(fresh)
         if fresh:
-            self.delivered = fresh[-1].seq
             self.worker.send(Deliver(self.number, fresh))
+
+    def _note(self, records: tuple[InRecord, ...]) -> None:
+        for record in records:
+            self.delivered = record.seq
+            if wakes(record.body):
+                self.awaited = record.seq
+
+    @property
+    def is_busy(self) -> bool:
+        """Whether a turn runs or a message waits for one."""
+        return self.turn_open or self.awaited > self.consumed
 
     def leave(self, *, stop: bool = False) -> None:
         """Ask the run to end after its turn, with `stop` to end its turn as well."""

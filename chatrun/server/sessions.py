@@ -5,6 +5,8 @@ from __future__ import annotations
 from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING, Final
 
+import orjson
+
 from chatrun.errors import (
     ScopeMissing,
     SessionClosed,
@@ -21,6 +23,7 @@ from chatrun.server.session_forms import (
     read_query,
     read_update,
 )
+from chatrun.wire.inputs import wakes
 from chatrun.wire.tokens import mint_session
 
 if TYPE_CHECKING:
@@ -45,6 +48,8 @@ async def create(call: Call) -> web.StreamResponse:
         ) from None
     if not is_new:
         _check_may_have(call, session, new.task_id)
+    if is_new:
+        await _deliver_boot_message(call, session)
     run_id = await call.site.live.start(session)
     token = mint_session(call.site.secret, session.key, clock=call.site.clock)
     answer = session_json(session) | {
@@ -54,6 +59,15 @@ async def create(call: Call) -> web.StreamResponse:
         "isCached": not is_new,
     }
     return json_response(answer, status=201 if is_new else 200)
+
+
+async def _deliver_boot_message(call: Call, session: Session) -> None:
+    """Append the message that a session may be created with; a second call delivers none."""
+    payload = session.trigger_config.get("basePayload")
+    if isinstance(payload, dict) and payload.get("message") is not None:
+        record = orjson.dumps({"kind": "message", "payload": payload}).decode()
+        if wakes(record):
+            await call.site.live.append(session, record, part_id=f"boot-{session.id}")
 
 
 async def _check_may_create(call: Call, new: NewSession) -> None:

@@ -43,14 +43,16 @@ def check_external_id(external_id: str) -> str:
     """Return `external_id` without surrounding white space when it may name a session.
 
     Raises:
-        InvalidInput: It is empty, longer than 256 characters, holds control characters or
-            begins with `session_`, which is kept for our own ids.
+        InvalidInput: It is empty, "." or "..", longer than 256 characters, holds control characters
+            or begins with `session_`, which is kept for our own ids.
     """
     text = external_id.strip()
     if not 1 <= len(text) <= MAX_EXTERNAL_ID:
         raise InvalidInput(f"externalId must have 1 to {MAX_EXTERNAL_ID} characters")
     if text.startswith(SESSION_PREFIX):
         raise InvalidInput(f"externalId {text!r} must not begin with {SESSION_PREFIX!r}")
+    if text in (".", ".."):
+        raise InvalidInput(f"externalId {text!r} cannot stand in a path: use another")
     if not text.isprintable():
         raise InvalidInput(f"externalId {text!r} must not hold control characters")
     return text

@@ -62,6 +62,18 @@ async def test_reconnecting_to_a_chat_at_rest_ends_at_once(node: Node) -> None:
     assert resumed["chunks"] == []
 
 
+async def test_an_action_is_carried_out(node: Node) -> None:
+    agent = await node.agent("my-chat")
+    for text in ("first", "second"):
+        await agent.send(text)
+
+    undone = await agent.call("act", action={"type": "undo"})
+    recalled = await agent.send("recall")
+
+    assert undone["text"] == ""
+    assert recalled["text"] == "first | You said: first "
+
+
 async def test_a_closed_run_is_followed_by_another_that_remembers(node: Node) -> None:
     agent = await node.agent("my-chat")
     await agent.send("hello")

@@ -7,6 +7,8 @@ from typing import TYPE_CHECKING
 
 import pytest
 
+from tests.support.node import delta_text
+
 if TYPE_CHECKING:
     from tests.support.node import Node
 
@@ -152,6 +154,19 @@ async def test_an_answered_approval_continues_the_same_message(
     assert [message["id"] for message in said.messages] == [m["id"] for m in asked.messages]
     assert said.messages[-1]["parts"][0]["state"] == state
     assert said.answer == text
+
+
+async def test_an_action_changes_the_history_without_an_answer(node: Node) -> None:
+    chat = await node.chat(task="my-chat", access="session")
+
+    await chat.send("first")
+    await chat.send("second")
+    action = await chat.act({"type": "undo"})
+    said = await chat.send("recall")
+
+    assert delta_text(action["chunks"]) == ""
+    assert action["settled"] is not None
+    assert said.answer == "first | You said: first "
 
 
 async def test_a_preloaded_session_answers_the_first_message(node: Node) -> None:

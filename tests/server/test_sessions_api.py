@@ -246,3 +246,22 @@ async def test_a_transcript_is_read_backwards_and_seeds_the_stream(http: Http) -
     assert told(newest) == ["answer 0", "question 1", "answer 1"]
     assert told(oldest) == ["question 0"]
     assert (await http.call("GET", "/api/v1/sessions/c/transcript?before=x")).status == 400
+
+
+async def test_a_session_created_with_a_message_answers_it_once(http: Http) -> None:
+    payload = {
+        "chatId": "c",
+        "trigger": "submit-message",
+        "message": user_message("hello", message_id="m"),
+    }
+    for _ in range(2):
+        await http.create(triggerConfig={"basePayload": payload})
+    store = http.live.store
+    session = await store.session("c")
+    async with asyncio.timeout(10):
+        while not await http.live.is_settled(session.id):
+            await asyncio.sleep(0.005)
+    page = await store.read_transcript(session.id)
+
+    assert [b'"role":"user"' in body for body in page.messages] == [True, False]
+    assert (await store.session("c")).in_tail == 1

@@ -69,6 +69,12 @@ def after_tool(part: Any) -> Iterator[Any]:
         yield "Then not."
 
 
+@my_chat.on_action
+async def undo(event: Any) -> None:
+    """Take back the last question and its answer."""
+    event.turn.history.slice(0, -2)
+
+
 @chat.task("other-chat")
 async def other_chat(turn: Turn[Any]) -> str:
     """Answer something else."""
