@@ -7,14 +7,24 @@ import linecache
 import sys
 import traceback
 from dataclasses import dataclass, field
+from importlib.machinery import (
+    EXTENSION_SUFFIXES,
+    SOURCE_SUFFIXES,
+    ExtensionFileLoader,
+    FileFinder,
+    SourceFileLoader,
+)
 from pathlib import Path
+from types import CodeType
 from typing import TYPE_CHECKING, Any
 
-from chatrun.engine.task import ChatTask, collect_tasks
+from chatrun.engine.declare import collect_tasks
+from chatrun.engine.task import ChatTask
 from chatrun.worker.protocol import BrokenFile, TaskInfo
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
+    from importlib.abc import PathEntryFinder
     from types import TracebackType
 
 
@@ -34,6 +44,7 @@ def load_tasks(root: Path, files: Sequence[Path]) -> Loaded:
     """
     if str(root) not in sys.path:
         sys.path.insert(0, str(root))
+    _read_sources_of(root)
     importlib.invalidate_caches()
     loaded = Loaded()
     for path in files:
@@ -48,6 +59,35 @@ def load_tasks(root: Path, files: Sequence[Path]) -> Loaded:
         for task in declared:
             _add(loaded, task, root)
     return loaded
+
+
+class _SourceLoader(SourceFileLoader):
+    """Compiles the source as it is now.
+
+    A cached compilation counts as fresh when its source has the same size and was saved within
+    the same second: two quick saves, and the old code would run.
+    """
+
+    def get_code(self, fullname: str) -> CodeType:
+        path = self.get_filename(fullname)
+        code = self.source_to_code(self.get_data(path), path)
+        assert isinstance(code, CodeType)
+        return code
+
+
+def _read_sources_of(root: Path) -> None:
+    """Have modules under `root` compiled from their sources in this process, always."""
+    find = FileFinder.path_hook(
+        (ExtensionFileLoader, EXTENSION_SUFFIXES), (_SourceLoader, SOURCE_SUFFIXES)
+    )
+
+    def hook(folder: str) -> PathEntryFinder:
+        if not is_users(folder or str(Path.cwd()), root):
+            raise ImportError("not of the project")
+        return find(folder)
+
+    sys.path_hooks.insert(0, hook)
+    sys.path_importer_cache.clear()
 
 
 def module_name(root: Path, path: Path) -> str:

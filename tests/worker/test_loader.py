@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import os
+import py_compile
 import sys
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -27,9 +29,10 @@ async def answer(turn):
 @pytest.fixture
 def root(tmp_path: Path) -> Iterator[Path]:
     """A project's folder; what was imported from it is forgotten afterwards."""
-    before, path = set(sys.modules), list(sys.path)
+    before, path, hooks = set(sys.modules), list(sys.path), list(sys.path_hooks)
     yield tmp_path
-    sys.path[:] = path
+    sys.path[:], sys.path_hooks[:] = path, hooks
+    sys.path_importer_cache.clear()
     for name in set(sys.modules) - before:
         del sys.modules[name]
 
@@ -119,3 +122,16 @@ def test_of_two_tasks_with_one_id_the_second_is_refused_and_both_files_are_named
     assert task_info(loaded.tasks["same"], root).file == "a.py"
     assert "a.py:4" in loaded.broken[0].message
     assert "b.py:4" in loaded.broken[0].message
+
+
+def test_a_cached_compilation_of_another_save_is_not_believed(root: Path) -> None:
+    write(root, quick="from chatrun import chat\nvalue = 1\n")
+    path = root / "quick.py"
+    py_compile.compile(str(path))
+    stat = path.stat()
+    path.write_text(path.read_text().replace("value = 1", "value = 2"))
+    os.utime(path, ns=(stat.st_atime_ns, stat.st_mtime_ns))
+
+    load_tasks(root, find_task_files(root))
+
+    assert sys.modules["quick"].value == 2
