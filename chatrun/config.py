@@ -79,12 +79,12 @@ def _is_store(value: object) -> bool:
     return not found or scheme in _STORES or len(scheme) == 1  # a drive's letter is no scheme
 
 
-_STORES: Final = ("memory", "postgres", "postgresql")
+_STORES: Final = ("memory",)
 _SECONDS: Final = _Form("a number of seconds above 0", _is_seconds, float)
 _SWITCH: Final = _Form("true or false", lambda value: isinstance(value, bool), _parse_switch)
 _TEXT: Final = _Form("text", lambda value: isinstance(value, str) and value != "", str)
 _TEXTS: Final = _Form('a list of texts, as in ["a", "b"]', _is_texts, _parse_texts)
-_STORE: Final = _Form('a folder, "postgres://..." or "memory:"', _is_store, str)
+_STORE: Final = _Form('a folder or "memory:"', _is_store, str)
 
 
 def _key(place: str, form: _Form, default: object) -> Any:
@@ -120,8 +120,8 @@ class Settings:
     """Which of them do not, as such patterns."""
 
     store_url: str = _key("store.url", _STORE, ".chatrun")
-    """Where sessions live: a folder, relative to the project's, for the embedded database; or a
-    Postgres; or "memory:", which forgets everything at the end."""
+    """Where sessions live: a folder, relative to the project's, for the embedded database; or
+    "memory:", which forgets everything at the end."""
 
     workers: int = _key("workers.count", _whole(1, 64), 2)
     """How many processes run the tasks."""

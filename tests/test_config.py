@@ -49,7 +49,7 @@ def test_variables_are_read_by_their_forms(tmp_path: Path) -> None:
         "CHATRUN_ALLOWED_ORIGINS": "https://a.test, https://b.test",
         "CHATRUN_RELOAD": "false",
         "CHATRUN_STOP_GRACE_S": "1.5",
-        "CHATRUN_STORE_URL": "postgres://db/chat",
+        "CHATRUN_STORE_URL": "data/chat",
         "CHATRUN_SOMETHING_ELSE": "is not ours",
     }
 
@@ -58,7 +58,7 @@ def test_variables_are_read_by_their_forms(tmp_path: Path) -> None:
         allowed_origins=("https://a.test", "https://b.test"),
         reload=False,
         stop_grace_s=1.5,
-        store_url="postgres://db/chat",
+        store_url="data/chat",
     )
 
 
@@ -114,7 +114,7 @@ def test_the_env_file_fills_up_the_environment_but_does_not_override_it(tmp_path
         ),
         (
             '[store]\nurl = "mysql://a"',
-            '[store] url is \'mysql://a\'; it must be a folder, "postgres://..." or "memory:"',
+            "[store] url is 'mysql://a'; it must be a folder or \"memory:\"",
         ),
         ("[limits]\nstop_grace_s = 0", "stop_grace_s is 0; it must be a number of seconds above 0"),
         ("[limits]\nmax_append_bytes = 1", "is 1; it must be a whole number of at least 1024"),

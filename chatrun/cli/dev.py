@@ -26,6 +26,9 @@ def dev(
         bool, typer.Option("--in-process", help="Run tasks in the server, for debuggers.")
     ] = False,
     open_page: Annotated[bool, typer.Option("--open", help="Open the page in a browser.")] = False,
+    verbose: Annotated[
+        bool, typer.Option("--verbose", help="Tell of runs, steps, tools and hooks as well.")
+    ] = False,
     as_json: Annotated[bool, typer.Option("--json", help="Print events as JSON lines.")] = False,
     until_eof: Annotated[bool, typer.Option("--until-eof", hidden=True)] = False,
 ) -> None:
@@ -42,10 +45,10 @@ def dev(
     settings = _with_free_port(settings, asked=port is not None, quiet=as_json)
     if until_eof:
         _end_with_input()
-    raise typer.Exit(_run(settings, open_page=open_page, as_json=as_json))
+    raise typer.Exit(_run(settings, open_page=open_page, verbose=verbose, as_json=as_json))
 
 
-def _run(settings: Settings, *, open_page: bool, as_json: bool) -> int:
+def _run(settings: Settings, *, open_page: bool, verbose: bool, as_json: bool) -> int:
     import asyncio
     import contextlib
     import sys
@@ -57,7 +60,8 @@ def _run(settings: Settings, *, open_page: bool, as_json: bool) -> int:
     if as_json:
         return asyncio.run(run_dev(settings, emit=JsonConsole().show))
     interactive = sys.stdin.isatty() and sys.stdout.isatty()
-    keys = Keys(LineConsole(keys=interactive), settings.folder, open_page=open_page)
+    console = LineConsole(keys=interactive, verbose=verbose)
+    keys = Keys(console, settings.folder, open_page=open_page)
 
     async def serve() -> int:
         with keys.listening() if interactive else contextlib.nullcontext():

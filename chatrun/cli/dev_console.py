@@ -8,13 +8,19 @@ import time
 from typing import TYPE_CHECKING, Any, assert_never
 
 from chatrun.cli.chat.safe import safe_line, safe_text
+from chatrun.cli.event_lines import event_line
 from chatrun.dev.events import (
     Event,
     FileBroken,
+    HookEnded,
     Ready,
     Reloaded,
     ReloadFailed,
+    RunEnded,
+    RunStarted,
+    StepEnded,
     Stopping,
+    ToolEnded,
     TurnEnded,
     TurnStarted,
     WorkerDied,
@@ -49,15 +55,17 @@ class LineConsole:
         write: Write | None = None,
         colour: bool | None = None,
         keys: bool = False,
+        verbose: bool = False,
         clock: Callable[[], time.struct_time] = time.localtime,
     ) -> None:
         self._write = write or _print
         self._paint = Paint(wants_colour() if colour is None else colour)
         self._keys = keys
+        self._verbose = verbose
         self._clock = clock
 
     def show(self, event: Event) -> None:
-        """Print `event`; a turn's start is not told."""
+        """Print `event`; of a turn only its end is told, and all of it when verbose."""
         for line in self._lines(event):
             self._write(line)
 
@@ -75,10 +83,12 @@ class LineConsole:
                 return [self._at(self._reloaded(event))]
             case ReloadFailed():
                 return self._failed_reload(event)
-            case TurnStarted():
-                return []
             case TurnEnded():
                 return self._turn(event)
+            case (
+                RunStarted() | RunEnded() | TurnStarted() | StepEnded() | ToolEnded() | HookEnded()
+            ):
+                return self._detail(event)
             case WorkerDied(why):
                 said = f"a worker {safe_line(why)}; another takes over its chats"
                 return [self._at(self._paint("red", said))]
@@ -129,6 +139,10 @@ class LineConsole:
         yield self._at(f"{said} turn {event.turn} {ended}{why}{where}")
         for line in (event.trace or "").rstrip().splitlines():
             yield self._paint("dim", f"         {safe_text(line)}")
+
+    def _detail(self, event: Event) -> Iterable[str]:
+        if self._verbose:
+            yield self._at(self._paint("dim", event_line(event_json(event))))
 
     def _at(self, text: str) -> str:
         return f"{self._paint('dim', time.strftime('%H:%M:%S', self._clock()))} {text}"

@@ -11,6 +11,7 @@ from chatrun.cli.chat.command import chat
 from chatrun.cli.dev import dev
 from chatrun.cli.faults import exit_code, only_error
 from chatrun.cli.init import init
+from chatrun.cli.logs import logs
 from chatrun.cli.serve import serve
 from chatrun.cli.sessions import sessions
 from chatrun.cli.tasks import tasks
@@ -31,6 +32,7 @@ app.command()(token)
 app.command()(init)
 app.command()(tasks)
 app.add_typer(sessions)
+app.command()(logs)
 app.command()(serve)
 
 

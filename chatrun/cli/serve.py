@@ -31,12 +31,20 @@ def serve(
     Without a watcher; CHATRUN_SECRET_KEY must be set.
     """
     import asyncio
+    from dataclasses import replace
 
     from chatrun.cli.dev_console import JsonConsole, LineConsole
     from chatrun.config import load_settings
     from chatrun.dev.compose import run_serve
+    from chatrun.dev.events import Event, Ready
 
     flags = {"host": host, "port": port, "workers": workers, "store_url": store}
     settings = load_settings(checked_folder(folder), flags=flags)
     console = JsonConsole() if as_json else LineConsole(colour=False)
-    raise typer.Exit(asyncio.run(run_serve(settings, emit=console.show)))
+
+    def emit(event: Event) -> None:
+        if isinstance(event, Ready):  # what is printed here ends up in logs: no token goes there
+            event = replace(event, page=event.page.partition("#")[0])
+        console.show(event)
+
+    raise typer.Exit(asyncio.run(run_serve(settings, emit=emit)))

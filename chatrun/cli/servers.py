@@ -16,7 +16,7 @@ from chatrun.cli.server_file import read_server_file
 from chatrun.client.timing import Timing
 from chatrun.client.transport import Transport
 from chatrun.config import read_environ
-from chatrun.errors import LinkBroken, WorkerFailed
+from chatrun.errors import WorkerFailed
 from chatrun.wire.secret import open_private_folder
 
 if TYPE_CHECKING:
@@ -70,24 +70,25 @@ async def find_server(folder: Path, *, url: str | None, token: str | None) -> Se
     Raises:
         SecretMissing: There is neither.
     """
-    named = url or read_environ(folder).get("CHATRUN_URL")
-    if named is None:
-        running = read_server_file(folder)
-        named = running.url if running is not None and await answers(running.url) else None
-    if named is None:
+    address = await find_address(folder, url=url)
+    if address is None:
         return None
-    return Server(named, secret=None if token else find_secret(folder), token=token)
+    return Server(address, secret=None if token else find_secret(folder), token=token)
+
+
+async def find_address(folder: Path, *, url: str | None) -> str | None:
+    """Return where that server is; None when none is named and none answers for `folder`."""
+    named = url or read_environ(folder).get("CHATRUN_URL")
+    if named is not None:
+        return named
+    running = read_server_file(folder)
+    return running.url if running is not None and await answers(running.url) else None
 
 
 async def answers(url: str) -> bool:
     """Tell whether a server answers at `url` within two seconds."""
     async with Transport(url, timing=_PROBE) as transport:
         return await transport.is_healthy()
-
-
-def not_running(url: str) -> LinkBroken:
-    """Return the error for a command that needs a server which is not there."""
-    return LinkBroken(f"no chatrun server answers at {url}: start one with `chatrun dev`")
 
 
 @asynccontextmanager

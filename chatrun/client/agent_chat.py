@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import secrets
+from pathlib import Path
 from typing import TYPE_CHECKING, Final, Self
 
 from chatrun.client.chat_result import ChatResult
@@ -13,6 +14,7 @@ from chatrun.client.transport import Transport
 from chatrun.errors import AccessError, InvalidInput, SecretMissing, SessionNotFound
 from chatrun.messages.types import UIMessage, user_message
 from chatrun.wire.ids import START, check_external_id, check_task_id, new_id
+from chatrun.wire.secret import load_secret
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -54,8 +56,9 @@ class AgentChat:
 
         The server is `url`, else `CHATRUN_URL`, else the one that `chatrun dev` starts. It is
         opened with its `secret` or a `token` (a text, or a function that gives one and another when
-        the first has expired), else with `CHATRUN_SECRET_KEY`. `client_data` goes with every
-        message, as JSON. `session_state` is the `state` of an earlier object, to go on with.
+        the first has expired), else with `CHATRUN_SECRET_KEY`, else with `.chatrun/secret` of the
+        working folder. `client_data` goes with every message, as JSON. `session_state` is the
+        `state` of an earlier object, to go on with.
 
         Raises:
             InvalidInput: An id or the address cannot be one.
@@ -63,7 +66,7 @@ class AgentChat:
         """
         state = session_state
         if secret is None and token is None and not (state and state.get("token")):
-            secret = _secret_of_environment()
+            secret = _secret_at_hand()
         found = id or (state["id"] if state is not None else None) or _new_chat_id()
         address = url or os.environ.get("CHATRUN_URL") or DEFAULT_URL
         self._transport = Transport(address, secret=secret, token=token, timing=timing)
@@ -219,6 +222,9 @@ class AgentChat:
         try:
             if conversation.cursor == START and not self.messages:
                 await self._try_to_load()
+                # Of a stream without a turn, the server cannot tell that none is coming.
+                if not self.messages and await self._transport.is_untouched(self.id):
+                    return None
             follower = self._transport.follow(self.id, after=conversation.cursor, peek=True)
             await follower.open()
         except SessionNotFound:
@@ -287,11 +293,14 @@ def _checked_ref(chat_id: str) -> str:
     return chat_id if chat_id.startswith("session_") else check_external_id(chat_id)
 
 
-def _secret_of_environment() -> str:
+def _secret_at_hand() -> str:
+    """Return the secret of the environment, else that of the working folder's project."""
     secret = os.environ.get("CHATRUN_SECRET_KEY")
-    if not secret:
-        raise SecretMissing(
-            "AgentChat needs the server's secret or a token: pass `secret` or `token`, or set "
-            "CHATRUN_SECRET_KEY (a development server's secret is in `.chatrun/secret`)"
-        )
-    return secret
+    if secret:
+        return secret
+    if (Path.cwd() / ".chatrun" / "secret").exists():  # never made here: it would open nothing
+        return load_secret(Path.cwd())
+    raise SecretMissing(
+        "AgentChat needs the server's secret or a token: pass `secret` or `token`, or set "
+        "CHATRUN_SECRET_KEY (a development server's secret is in `.chatrun/secret`)"
+    )

@@ -114,7 +114,8 @@ class ChatStream:
         self._is_used = True
         self._end()
         if asked:
-            stopping = self._conversation.stop()
+            turn = None if self._reader is None else self._reader.seq
+            stopping = self._conversation.stop(turn=turn)
             await close_quietly(stopping, within_s=_STOP_S, what="the answer that was left")
 
     def _end(self) -> None:

@@ -92,10 +92,14 @@ class Conversation:
         self.messages.number(message["id"], seq)
         return seq
 
-    async def stop(self) -> None:
-        """Ask for the end of the running turn; returns when the request is durable."""
+    async def stop(self, *, turn: int | None = None) -> None:
+        """Ask for the end of the running turn; returns when the request is durable.
+
+        With `turn`, only the turn that answers the record with this number is meant.
+        """
         if self._started:
-            await self._append({"kind": "stop"}, new_id("part"))
+            meant = {} if turn is None else {"turn": turn}
+            await self._append({"kind": "stop", **meant}, new_id("part"))
 
     async def _append(self, record: Mapping[str, object], part_id: str) -> int | None:
         if not self._started:

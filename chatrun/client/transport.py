@@ -8,8 +8,9 @@ from chatrun.client.bearers import Bearers, TokenSource
 from chatrun.client.follow import Follower
 from chatrun.client.http import Ask, Http, checked_url, path_of, with_query
 from chatrun.client.timing import Timing
-from chatrun.errors import LinkBroken
+from chatrun.errors import InvalidInput, LinkBroken
 from chatrun.wire.ids import START
+from chatrun.wire.json import parse_json_object
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -157,12 +158,12 @@ class Transport:
         return await self._http.ask(ask)
 
     async def is_healthy(self) -> bool:
-        """Tell whether a server answers; asked once, without a token."""
+        """Tell whether a chatrun server answers; asked once, without a token."""
         try:
-            status, _ = await self._http.exchange("GET", "/healthz")
-        except LinkBroken:
+            status, said = await self._http.exchange("GET", "/healthz")
+            return status == 200 and "version" in parse_json_object(said, what="the answer")
+        except (LinkBroken, InvalidInput):
             return False
-        return status == 200
 
     # --- channels
 
@@ -182,6 +183,20 @@ class Transport:
         ask = Ask(method="POST", path=path, what=what, ref=ref, body=record, headers=headers)
         seq = (await self._http.ask(ask)).get("seq")
         return seq if isinstance(seq, int) else None
+
+    async def is_untouched(self, ref: str) -> bool:
+        """Tell whether nothing has ever been appended to a session, nor written by its task.
+
+        Raises:
+            SessionNotFound: There is no such session.
+        """
+        what = f"read session {ref!r}"
+        for channel in ("/in/records", "/out/records"):
+            path = path_of(_CHANNELS, ref, channel)
+            ask = Ask(method="GET", path=path, what=what, ref=ref)
+            if (await self._http.ask(ask)).get("records"):
+                return False
+        return True
 
     def follow(self, ref: str, *, after: int = START, peek: bool = False) -> Follower:
         """Return the records of a session's `out` stream that follow `after`.

@@ -41,7 +41,8 @@ class TurnReader:
         `message_id` is the message in that record: a running turn may take it up. `inside` says
         that the first record to come belongs to a turn that was being read before.
         """
-        self._seq = seq
+        self.seq = seq
+        """The number of the record that is answered, as far as it is known."""
         self._message_id = message_id
         self._is_mine = not inside
         self.is_over = False
@@ -85,7 +86,7 @@ class TurnReader:
     def _reaches(self, control: Control) -> bool:
         """Tell whether a turn-start or turn-complete is that of our record, or of a later one."""
         number = control.headers.get(IN_EVENT_ID, "")
-        return self._seq is None or not number.isdecimal() or int(number) >= self._seq
+        return self.seq is None or not number.isdecimal() or int(number) >= self.seq
 
     def _injects(self, chunk: Mapping[str, object]) -> bool:
         return self._message_id is not None and self._message_id in taken_up(chunk)

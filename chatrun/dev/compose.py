@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING, Any, Literal
 import orjson
 
 from chatrun.config import read_environ
+from chatrun.dev.event_log import EventLog
 from chatrun.dev.events import (
     Event,
     FileBroken,
@@ -23,9 +24,8 @@ from chatrun.dev.events import (
     Reloaded,
     ReloadFailed,
     Stopping,
-    TurnEnded,
-    TurnStarted,
     WorkerDied,
+    reported,
 )
 from chatrun.dev.watch import saves
 from chatrun.errors import SecretMissing, SettingInvalid, WorkerFailed
@@ -68,7 +68,8 @@ async def run_dev(settings: Settings, *, emit: Emit) -> int:
     Raises:
         ChatrunError: It cannot start; what was opened is closed again.
     """
-    return await _Server(settings, "dev", emit).run()
+    with EventLog(settings.folder) as log:
+        return await _Server(settings, "dev", _both(log.write, emit)).run()
 
 
 async def run_serve(settings: Settings, *, emit: Emit) -> int:
@@ -77,7 +78,16 @@ async def run_serve(settings: Settings, *, emit: Emit) -> int:
     Raises:
         ChatrunError: As for `run_dev`; and `SecretMissing` where CHATRUN_SECRET_KEY is not set.
     """
-    return await _Server(settings, "serve", emit).run()
+    with EventLog(settings.folder) as log:
+        return await _Server(settings, "serve", _both(log.write, emit)).run()
+
+
+def _both(log: Emit, emit: Emit) -> Emit:
+    def tell(event: Event) -> None:
+        log(event)
+        emit(event)
+
+    return tell
 
 
 @dataclass(slots=True)
@@ -113,8 +123,7 @@ class _Server:
         app = make_app(live, secret=secret, settings=self._http())
         async with listen(app, host=self.settings.host, port=self.settings.port) as http:
             with self._announced(http.url):
-                token = mint(secret, ["admin"], ttl_s=PAGE_TOKEN_S)
-                await self._start(live, pool, url=http.url, page=f"{http.url}/#token={token}")
+                await self._start(live, pool, url=http.url, page=self._page(http.url, secret))
                 if self.mode == "dev" and self.settings.reload:
                     self._beside(self._watch(live, pool))
                 await self.ended.wait()
@@ -138,6 +147,12 @@ class _Server:
         self.emit(Ready(url, page, tuple(live.tasks().values()), took_s=process_age_s()))
         if not self.settings.in_process:
             self._beside(self._warm_up(pool, ready.modules if ready is not None else ()))
+
+    def _page(self, url: str, secret: str) -> str:
+        """Return the page's URL; on the developer's own machine with a token, in the fragment."""
+        if self.mode != "dev":
+            return url
+        return f"{url}/#token={mint(secret, ['admin'], ttl_s=PAGE_TOKEN_S)}"
 
     async def _warm_up(self, pool: Pool, modules: tuple[str, ...]) -> None:
         """Have packages imported ahead, then replace the first worker, which was started cold."""
@@ -242,25 +257,9 @@ class _Server:
 
     def _report(self, event: Mapping[str, Any]) -> None:
         """Turn what a worker reports into an event."""
-        turn = (event["chat_id"], event["task_id"], event["turn"])
-        if event["event"] == "turn-started":
-            self.emit(TurnStarted(*turn))
-        elif event["event"] == "turn-ended":
-            where = event.get("where")
-            self.emit(
-                TurnEnded(
-                    *turn,
-                    outcome=event["outcome"],
-                    took_s=event["took_s"],
-                    error=event.get("error"),
-                    where=self._relative(where) if where is not None else None,
-                    trace=event.get("trace"),
-                )
-            )
-
-    def _relative(self, where: str) -> str:
-        folder = f"{self.settings.folder}{os.sep}"
-        return where.removeprefix(folder)
+        told = reported(event, folder=str(self.settings.folder))
+        if told is not None:
+            self.emit(told)
 
     @contextlib.contextmanager
     def _signals(self) -> Any:

@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
-from dataclasses import asdict, dataclass
+import os
+from dataclasses import asdict, dataclass, field
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
+    from collections.abc import Mapping
+
     from chatrun.worker.protocol import BrokenFile, TaskInfo
 
 
@@ -52,12 +55,43 @@ class ReloadFailed:
 
 
 @dataclass(frozen=True, slots=True)
+class RunStarted:
+    """A run began to serve a session."""
+
+    chat_id: str
+    task_id: str
+    continuation: bool
+    """Whether an earlier run has served the session already."""
+    preloaded: bool = False
+    """Whether it was started ahead of its first message."""
+    session_id: str = ""
+    run_id: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class RunEnded:
+    """A run is over."""
+
+    chat_id: str
+    task_id: str
+    reason: str
+    """asked, idle, closed, max-turns, ended, upgrade, boot-failed, lost, cancelled or failed."""
+    turns: int
+    took_s: float
+    error_type: str | None = None
+    session_id: str = ""
+    run_id: str = ""
+
+
+@dataclass(frozen=True, slots=True)
 class TurnStarted:
     """A turn began."""
 
     chat_id: str
     task_id: str
     turn: int
+    session_id: str = ""
+    run_id: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -75,6 +109,67 @@ class TurnEnded:
     where: str | None = None
     """The user's file and line at fault, `tasks/chat.py:12`."""
     trace: str | None = None
+    error_type: str | None = None
+    """The kind of what failed it: a code of ours, or the name of an exception's class."""
+    session_id: str = ""
+    run_id: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class StepEnded:
+    """A call of a model is over; its tools come next."""
+
+    chat_id: str
+    task_id: str
+    turn: int
+    step: int
+    """From 0, in its answer."""
+    model: str
+    ok: bool
+    took_s: float
+    """With all retries, to the end of the stream."""
+    first_chunk_s: float | None = None
+    """Until the first chunk; None when there was none."""
+    finish_reason: str | None = None
+    usage: Mapping[str, Any] = field(default_factory=dict)
+    """The tokens, as the AI SDK counts them."""
+    error_type: str | None = None
+    """The kind of what ended it; "cancelled" when it was stopped."""
+    session_id: str = ""
+    run_id: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class ToolEnded:
+    """A tool has run."""
+
+    chat_id: str
+    task_id: str
+    turn: int
+    name: str
+    ok: bool
+    took_s: float
+    error_type: str | None = None
+    session_id: str = ""
+    run_id: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class HookEnded:
+    """A hook of a task has run."""
+
+    chat_id: str
+    task_id: str
+    turn: int
+    name: str
+    """The point, as in `on_turn_start`."""
+    function: str
+    """The user's function."""
+    ok: bool
+    took_s: float
+    error_type: str | None = None
+    session_id: str = ""
+    run_id: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -91,20 +186,44 @@ class Stopping:
     open_turns: int
 
 
-Event = (
-    Ready | FileBroken | Reloaded | ReloadFailed | TurnStarted | TurnEnded | WorkerDied | Stopping
-)
+Reported = RunStarted | RunEnded | TurnStarted | TurnEnded | StepEnded | ToolEnded | HookEnded
+"""What workers tell; the rest the server knows itself."""
 
-_NAMES = {
+Event = Ready | FileBroken | Reloaded | ReloadFailed | Reported | WorkerDied | Stopping
+
+_REPORTED: Mapping[str, type[Reported]] = {
+    "run-started": RunStarted,
+    "run-ended": RunEnded,
+    "turn-started": TurnStarted,
+    "turn-ended": TurnEnded,
+    "step-ended": StepEnded,
+    "tool-ended": ToolEnded,
+    "hook-ended": HookEnded,
+}
+_NAMES: Mapping[type[Event], str] = {
     Ready: "ready",
     FileBroken: "file-broken",
     Reloaded: "reloaded",
     ReloadFailed: "reload-failed",
-    TurnStarted: "turn-started",
-    TurnEnded: "turn-ended",
+    **{kind: name for name, kind in _REPORTED.items()},
     WorkerDied: "worker-died",
     Stopping: "stopping",
 }
+
+
+def reported(report: Mapping[str, Any], *, folder: str) -> Reported | None:
+    """Return what a worker reports as an event; None for what is only for other programs.
+
+    `folder` is the project's: places in it are told relative to it.
+    """
+    kind = _REPORTED.get(report["event"])
+    if kind is None:
+        return None
+    known = {name: report[name] for name in kind.__dataclass_fields__ if name in report}
+    where = known.get("where")
+    if where is not None:
+        known["where"] = where.removeprefix(f"{folder}{os.sep}")
+    return kind(**known)
 
 
 def event_json(event: Event) -> dict[str, Any]:

@@ -1,13 +1,13 @@
-"""A program in a real pseudo-terminal, driven as a person does."""
+"""A program in a real pseudo-terminal, driven and watched as a person does."""
 
 from __future__ import annotations
 
 import asyncio
+import codecs
 import contextlib
 import fcntl
 import os
 import pty
-import re
 import signal
 import struct
 import sys
@@ -15,60 +15,79 @@ import termios
 from contextlib import asynccontextmanager
 from typing import TYPE_CHECKING
 
+from tests.cli.emulator import Emulator
 from tests.support.server import clean_environment
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncIterator, Mapping
+    from collections.abc import AsyncIterator, Callable, Mapping
     from pathlib import Path
 
-WAIT_S = 15.0
+WAIT_S = 20.0
 CTRL_C = "\x03"
 CTRL_D = "\x04"
 ENTER = "\r"
 ALT_ENTER = "\x1b\r"
-
-_ESCAPES = re.compile(r"\x1b(?:\[[0-?]*[ -/]*[@-~]|\][^\x07\x1b]*(?:\x07|\x1b\\)|[ -/]*[0-~])")
+UP = "\x1b[A"
 
 
 class Terminal:
     """A terminal with one program in it."""
 
-    def __init__(self, process: asyncio.subprocess.Process, fd: int) -> None:
+    def __init__(self, process: asyncio.subprocess.Process, fd: int, picture: Emulator) -> None:
         self.process = process
         self.raw = ""
-        """All that the program has written."""
+        """All that the program has written, as it wrote it."""
+        self._picture = picture
         self._fd = fd
-        self._seen = 0
-        """How much of `text` earlier calls of `expect` have passed."""
         self._news = asyncio.Event()
-        self._decoded = b""
+        self._decoder = codecs.getincrementaldecoder("utf-8")("replace")
         asyncio.get_running_loop().add_reader(fd, self._read)
 
     @property
+    def lines(self) -> list[str]:
+        """Every line that can be seen, and that has scrolled away."""
+        return self._picture.lines
+
+    @property
     def text(self) -> str:
-        """All that the program has written, without escape sequences."""
-        return _ESCAPES.sub("", self.raw).replace("\r", "")
+        """The lines as one text."""
+        return "\n".join(self.lines)
 
     def type(self, *keys: str) -> None:
         """Press keys."""
         os.write(self._fd, "".join(keys).encode())
 
-    async def expect(self, wanted: str, *, wait_s: float = WAIT_S) -> str:
-        """Wait until `wanted` is written behind what was expected before; return what came before.
+    async def until(self, is_so: Callable[[], bool], what: str) -> None:
+        """Wait until something can be seen.
 
         Raises:
             AssertionError: It did not come.
         """
         with contextlib.suppress(TimeoutError):
-            async with asyncio.timeout(wait_s):
-                while wanted not in self.text[self._seen :]:
+            async with asyncio.timeout(WAIT_S):
+                while not is_so():
                     self._news.clear()
                     await self._news.wait()
-        fresh = self.text[self._seen :]
-        before, found, _ = fresh.partition(wanted)
-        assert found, f"{wanted!r} did not come; there is {fresh!r}"
-        self._seen += len(before) + len(wanted)
-        return before
+        assert is_so(), f"{what} did not come; there is:\n{self.text}"
+
+    async def shows(self, text: str) -> None:
+        """Wait until `text` can be seen."""
+        await self.until(lambda: text in self.text, repr(text))
+
+    async def asks(self, label: str = "talk") -> None:
+        """Wait until the prompt waits for a line."""
+        await self.until(lambda: self.lines[-1:] == [f"{label} ›"], f"the prompt of {label!r}")
+
+    async def say(self, line: str, *, label: str = "talk") -> str:
+        """Type a line at the prompt; return what is shown up to the next prompt."""
+        await self.asks(label)
+        self.type(line)
+        typed = f"{label} › {line}"
+        await self.until(lambda: typed in self.lines[-1:], repr(typed))
+        self.type(ENTER)
+        await self.asks(label)
+        _, _, shown = self.text.rpartition(typed)
+        return shown.removesuffix(f"{label} ›").strip("\n")
 
     async def ended(self) -> int:
         """Wait until the program has ended; return its exit code."""
@@ -82,8 +101,9 @@ class Terminal:
             data = b""
         if not data:
             asyncio.get_running_loop().remove_reader(self._fd)
-        self._decoded += data
-        self.raw = self._decoded.decode(errors="replace")
+        text = self._decoder.decode(data)
+        self.raw += text
+        self._picture.feed(text)
         self._news.set()
 
 
@@ -115,7 +135,7 @@ async def terminal(
         preexec_fn=_take_terminal,
     )
     os.close(theirs)
-    screen = Terminal(process, ours)
+    screen = Terminal(process, ours, Emulator(rows, columns))
     try:
         yield screen
     finally:

@@ -122,6 +122,10 @@ class ScriptedServer:
             await self.release.wait()
         return response
 
+    async def read_records(self, request: web.Request) -> web.Response:
+        seen = self.appended if request.match_info["channel"] == "in" else self.connections
+        return web.json_response({"records": [{} for _ in seen]})
+
     async def read_transcript(self, _request: web.Request) -> web.Response:
         return web.json_response(self.transcript)
 
@@ -139,6 +143,7 @@ async def scripted_server() -> AsyncIterator[ScriptedServer]:
     app.router.add_get("/api/v1/sessions/{ref}/transcript", server.read_transcript)
     app.router.add_post("/realtime/v1/sessions/{ref}/in/append", server.append)
     app.router.add_get("/realtime/v1/sessions/{ref}/out", server.out)
+    app.router.add_get("/realtime/v1/sessions/{ref}/{channel}/records", server.read_records)
     runner = web.AppRunner(app, shutdown_timeout=0.1)
     await runner.setup()
     site = web.TCPSite(runner, "127.0.0.1", 0)

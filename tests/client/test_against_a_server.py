@@ -122,9 +122,17 @@ async def test_a_chat_goes_on_from_its_state(dev: DevServer) -> None:
         assert await later.send("recall").text() == "one | You said: one"
 
 
-async def test_nothing_is_resumed_in_a_chat_that_does_not_exist(dev: DevServer) -> None:
+async def test_nothing_is_resumed_in_a_chat_in_which_nothing_was_said(dev: DevServer) -> None:
     async with chat_with(dev, "never-used") as chat:
-        assert await chat.resume() is None
+        assert await chat.resume() is None, "it does not exist"
+        await chat.preload()
+        assert await chat.resume() is None, "it only exists"
+        first = await chat.send("hello")
+        stream = await chat.resume()
+        assert stream is not None
+        assert await stream.text() == "You said: hello"
+
+    assert first.answer.text == "", "another stream read it"
 
 
 async def test_a_token_of_the_task_is_enough(dev: DevServer) -> None:

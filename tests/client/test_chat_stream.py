@@ -20,10 +20,12 @@ from chatrun.errors import (
     TaskFailed,
 )
 from chatrun.messages.types import user_message
+from chatrun.wire.secret import load_secret
 from tests.client.scripted import Connection, ScriptedServer, chunk, control, text_turn
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator
+    from pathlib import Path
 
 QUICK = Timing(first_wait_s=0.001, longest_wait_s=0.002, away_s=0.1, stall_s=5)
 
@@ -197,7 +199,7 @@ async def test_a_send_that_is_cancelled_stops_its_turn(server: ScriptedServer) -
             async with asyncio.timeout(0.2):
                 await chat.send("x").text()
 
-    assert sent(server)[1:] == [{"kind": "stop"}]
+    assert sent(server)[1:] == [{"kind": "stop", "turn": 0}]
 
 
 async def test_leaving_an_answer_early_stops_its_turn(server: ScriptedServer) -> None:
@@ -207,7 +209,7 @@ async def test_leaving_an_answer_early_stops_its_turn(server: ScriptedServer) ->
         async with chat.send("x") as stream:
             await anext(aiter(stream))
 
-    assert sent(server)[1:] == [{"kind": "stop"}]
+    assert sent(server)[1:] == [{"kind": "stop", "turn": 0}]
 
 
 async def test_leaving_a_chat_stops_nothing(server: ScriptedServer) -> None:
@@ -444,10 +446,16 @@ def test_a_stream_that_nobody_used_is_warned_of(monkeypatch: pytest.MonkeyPatch)
         gc.collect()
 
 
-def test_a_chat_needs_something_that_opens_it(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_chat_needs_something_that_opens_it(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
     monkeypatch.delenv("CHATRUN_SECRET_KEY", raising=False)
+    monkeypatch.delenv("CHATRUN_URL", raising=False)
+    monkeypatch.chdir(tmp_path)
     with pytest.raises(SecretMissing, match="CHATRUN_SECRET_KEY"):
         AgentChat("my-task")
+    load_secret(tmp_path)
+    assert AgentChat("my-task").transport.url == "http://localhost:2428"
 
     monkeypatch.setenv("CHATRUN_SECRET_KEY", "s")
     monkeypatch.setenv("CHATRUN_URL", "http://chat.test")

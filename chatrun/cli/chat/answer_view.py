@@ -11,7 +11,6 @@ from rich.text import Text
 
 from chatrun.cli.chat.markdown_blocks import MarkdownBlocks
 from chatrun.cli.chat.plain import call_text, short
-from chatrun.cli.chat.prose import markdown
 from chatrun.cli.chat.safe import SafeText, safe_line
 from chatrun.cli.chat.screen import Screen
 
@@ -146,6 +145,8 @@ class AnswerView:
             self._print_block(rest)
 
     def _print_block(self, block: str) -> None:
+        from chatrun.cli.chat.prose import markdown
+
         if self._said_anything:
             self._screen.print("")
         self._said_anything = True
@@ -243,6 +244,8 @@ class AnswerView:
         self._screen.draw(self._growing, now=now)
 
     def _growing(self) -> list[RenderableType]:
+        from chatrun.cli.chat.prose import markdown
+
         parts: list[RenderableType] = []
         for prose in self._prose.values():
             rest = prose.blocks.tail(self._screen.height)

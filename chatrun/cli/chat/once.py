@@ -8,8 +8,8 @@ import os
 import sys
 from typing import TYPE_CHECKING
 
+from chatrun.cli.chat.desk import open_desk, several_tasks
 from chatrun.cli.chat.interrupts import Interrupts
-from chatrun.cli.chat.opening import Opening, open_desk, several_tasks
 from chatrun.cli.chat.plain import call_text
 from chatrun.cli.chat.reading import read_answer
 from chatrun.cli.chat.safe import SafeText, safe_line
@@ -18,6 +18,7 @@ from chatrun.messages.types import tool_name
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
+    from chatrun.cli.chat.opening import Opening
     from chatrun.client.agent_chat import AgentChat
     from chatrun.client.chat_stream import ChatStream
 

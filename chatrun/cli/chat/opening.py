@@ -1,22 +1,14 @@
-"""Which chat to open: the server, the task and the session."""
+"""What the terminal chat is told: which chat to open, and what there is to choose from."""
 
 from __future__ import annotations
 
 import secrets
-from contextlib import asynccontextmanager
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
-
-from chatrun.cli.servers import Server, reach_server
-from chatrun.client.agent_chat import AgentChat
-from chatrun.errors import AccessError, InvalidInput, TaskNotFound
+from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncIterator, Sequence
     from pathlib import Path
 
-    from chatrun.client.conversation import ChatState
-    from chatrun.client.transport import Transport
     from chatrun.client.wire_types import SessionJson
 
 
@@ -37,16 +29,6 @@ class Opening:
         return self.session is not None or self.last
 
 
-@asynccontextmanager
-async def open_desk(opening: Opening) -> AsyncIterator[Desk]:
-    """Yield a desk at the server that `opening` names, or at one that ends with the block."""
-    async with (
-        reach_server(opening.folder, url=opening.url, token=opening.token) as server,
-        server.transport() as transport,
-    ):
-        yield Desk(server, transport)
-
-
 @dataclass(frozen=True, slots=True)
 class Known:
     """What a server tells of its tasks."""
@@ -54,68 +36,6 @@ class Known:
     tasks: tuple[str, ...]
     broken: tuple[str, ...]
     """What is wrong with files that cannot be imported, a sentence each."""
-
-
-@dataclass(frozen=True, slots=True)
-class Desk:
-    """A server at which chats are chosen and opened."""
-
-    server: Server
-    transport: Transport
-
-    async def known(self) -> Known:
-        """Return the tasks there are. A token that may not ask sees none."""
-        try:
-            told: dict[str, Any] = await self.transport.tasks()
-        except AccessError:
-            return Known((), ())
-        broken = tuple(str(fault["message"]) for fault in told.get("broken", ()))
-        return Known(tuple(str(task["id"]) for task in told["tasks"]), broken)
-
-    async def task_of(self, opening: Opening) -> str | None:
-        """Return the task to chat with; None when there are several to choose from.
-
-        Raises:
-            TaskNotFound: There is none.
-        """
-        if opening.task is not None:
-            return opening.task
-        if opening.session is not None:
-            return (await self.transport.session(opening.session))["taskIdentifier"]
-        known = await self.known()
-        if not known.tasks:
-            raise TaskNotFound(_none_found(opening, known))
-        return known.tasks[0] if len(known.tasks) == 1 else None
-
-    async def sessions(self, task: str) -> Sequence[SessionJson]:
-        """Return the task's sessions that are open, the one used last first."""
-        found = await self.transport.sessions(task=task, status="ACTIVE", limit=100)
-        return sorted(found, key=lambda session: session["updatedAt"], reverse=True)
-
-    async def session_of(self, opening: Opening, task: str) -> str | None:
-        """Return the session to go on with; None for a new one."""
-        if opening.session is not None or not opening.last:
-            return opening.session
-        found = await self.sessions(task)
-        return ref_of(found[0]) if found else None
-
-    def chat(
-        self, task: str, chat_id: str | None = None, state: ChatState | None = None
-    ) -> AgentChat:
-        """Return a chat, not open yet, with a task; without an id a new one."""
-        return AgentChat(
-            task,
-            id=chat_id or (None if state is not None else new_chat_id()),
-            url=self.server.url,
-            secret=self.server.secret,
-            token=self.server.token,
-            session_state=state,
-        )
-
-
-def several_tasks(known: Known) -> InvalidInput:
-    """Return the error for a command that has to be told which task it means."""
-    return InvalidInput(f"there are several tasks, name one: {', '.join(known.tasks)}")
 
 
 def ref_of(session: SessionJson) -> str:
@@ -126,11 +46,3 @@ def ref_of(session: SessionJson) -> str:
 def new_chat_id() -> str:
     """Return an id for a chat, short enough to be typed."""
     return f"chat-{secrets.token_hex(4)}"
-
-
-def _none_found(opening: Opening, known: Known) -> str:
-    if opening.token is not None and not known.broken:
-        return "the token does not tell which task it is for: name the task"
-    if known.broken:
-        return f"no task can be served: {known.broken[0]}"
-    return f"no task was found in {opening.folder}: `chatrun init` writes one"

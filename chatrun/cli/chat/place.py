@@ -7,13 +7,14 @@ import contextlib
 from contextlib import AsyncExitStack
 from typing import TYPE_CHECKING, Final, Self
 
-from chatrun.cli.chat.opening import Desk, Known, Opening, open_desk, ref_of
-from chatrun.cli.servers import answers, find_server
+from chatrun.cli.chat.opening import Known, Opening, ref_of
+from chatrun.client.timing import Timing
 from chatrun.errors import AccessError, ChatrunError, LinkBroken
 
 if TYPE_CHECKING:
     from types import TracebackType
 
+    from chatrun.cli.chat.desk import Desk
     from chatrun.cli.servers import Server
     from chatrun.client.agent_chat import AgentChat
     from chatrun.client.wire_types import SessionJson
@@ -21,6 +22,8 @@ if TYPE_CHECKING:
 MOVING_S: Final = 60.0
 """How long a server that has gone is waited for."""
 _LOOK_S: Final = 0.3
+_TIMING: Final = Timing(away_s=0.5)
+"""A server that is away for longer is waited for by `Place.follow`: its address may change."""
 
 
 class Place:
@@ -81,7 +84,7 @@ class Place:
         Raises:
             ChatrunError: There is no server, or it has no task to chat with.
         """
-        desk = self._desk = await self._stack.enter_async_context(open_desk(self.opening))
+        desk = await self._open_desk()
         task = await desk.task_of(self.opening)
         self.known = await desk.known()
         if task is not None:
@@ -103,24 +106,43 @@ class Place:
 
     async def look(self) -> None:
         """Ask anew which tasks there are and what is broken; what cannot be asked stays."""
-        with contextlib.suppress(AccessError):
+        with contextlib.suppress(AccessError, LinkBroken):
             self.known = await self.desk.known()
+
+    async def _open_desk(self) -> Desk:
+        # Imported only here: the prompt is not to wait for aiohttp.
+        from chatrun.cli.chat.desk import open_desk
+
+        opened = open_desk(self.opening, timing=_TIMING)
+        self._desk = await self._stack.enter_async_context(opened)
+        return self._desk
 
     async def follow(self) -> None:
         """Wait until the server, which has gone, answers again, here or at a new address.
 
+        One that was started for this chat is started again.
+
         Raises:
             LinkBroken: It did not come back in time.
         """
-        named = self.opening.url
+        url = await self._restarted() if self.server.is_own else await self._found_again()
+        self.chat.transport.move(url)
+        self.desk.transport.move(url)
+
+    async def _restarted(self) -> str:
+        await self._stack.aclose()
+        return (await self._open_desk()).server.url
+
+    async def _found_again(self) -> str:
+        from chatrun.cli.servers import answers, find_address
+
+        before = self.server.url
         with contextlib.suppress(TimeoutError):
             async with asyncio.timeout(MOVING_S):
-                while not await answers(self.chat.transport.url):
-                    found = await find_server(self.opening.folder, url=named, token="-")
-                    if found is not None and await answers(found.url):
-                        self.chat.transport.move(found.url)
-                        self.desk.transport.move(found.url)
-                        return
+                while True:
+                    found = await find_address(self.opening.folder, url=self.opening.url)
+                    for url in filter(None, (before, found)):
+                        if await answers(url):
+                            return url
                     await asyncio.sleep(_LOOK_S)
-                return
-        raise LinkBroken(f"no server answers at {self.chat.transport.url} any more")
+        raise LinkBroken(f"no server answers at {before} any more: start it with `chatrun dev`")

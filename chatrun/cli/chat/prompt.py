@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+import sys
 from typing import TYPE_CHECKING
 
 from prompt_toolkit import PromptSession
-from prompt_toolkit.application import run_in_terminal
 from prompt_toolkit.completion import Completer, Completion
 from prompt_toolkit.history import FileHistory, History, InMemoryHistory
 from prompt_toolkit.key_binding import KeyBindings
+from prompt_toolkit.output.plain_text import PlainTextOutput
+from prompt_toolkit.utils import is_dumb_terminal
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Mapping
@@ -36,7 +38,9 @@ class Prompt:
         `arguments` give the words that may follow some of them.
         """
         self._label = label
+        self._output = PlainTextOutput(sys.stdout) if is_dumb_terminal() else None
         self._session: PromptSession[str] = PromptSession(
+            output=self._output,
             history=_open_history(history),
             completer=_Commands(commands, arguments),
             complete_while_typing=True,
@@ -61,15 +65,21 @@ class Prompt:
 
     async def ask(self, question: str) -> bool:
         """Return whether the answer to a question is yes; it is no unless it begins with a y."""
-        session: PromptSession[str] = PromptSession()
+        session: PromptSession[str] = PromptSession(output=self._output)
         answer = await session.prompt_async(
             lambda: [("bold", f"{question} [y/N] ")], handle_sigint=False
         )
         return answer.strip().lower().startswith("y")
 
-    async def print_above(self, show: Callable[[], None]) -> None:
+    def print_above(self, show: Callable[[], None]) -> None:
         """Have `show` print above the line that is being typed."""
-        await run_in_terminal(show)
+        # Not through run_in_terminal, which gives the keyboard its line editing back for as
+        # long: a Ctrl-D that comes then would be swallowed.
+        app = self._session.app
+        if app.is_running and self._output is None:
+            app.renderer.erase()
+        show()
+        app.invalidate()
 
 
 def _open_history(path: Path | None) -> History:

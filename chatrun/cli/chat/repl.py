@@ -12,7 +12,6 @@ from chatrun.cli.chat.interrupts import Interrupts
 from chatrun.cli.chat.place import Place
 from chatrun.cli.chat.plain import call_text, tool_line
 from chatrun.cli.chat.prompt import Prompt
-from chatrun.cli.chat.prose import markdown
 from chatrun.cli.chat.reading import read_answer
 from chatrun.cli.chat.safe import safe_line, safe_text
 from chatrun.cli.chat.screen import Screen
@@ -82,7 +81,9 @@ class Repl:
     async def _connect(self) -> None:
         await self.place.connect()
         if self.place.task is None or not self.place.opening.resumes:
-            await self._prompt.print_above(self.show_place)
+            self._prompt.print_above(self.show_place)
+        # What the first answer needs is loaded while nobody waits for it.
+        import chatrun.cli.chat.prose  # noqa: F401
 
     async def _ask_and_answer(
         self, group: asyncio.TaskGroup, connecting: asyncio.Task[None]
@@ -175,6 +176,8 @@ class Repl:
 
     def show_message(self, message: UIMessage) -> None:
         """Show a message that was said before."""
+        from chatrun.cli.chat.prose import markdown
+
         is_user = message["role"] == "user"
         for part in message["parts"]:
             if is_tool_part(part):

@@ -11,8 +11,8 @@ from rich.live import Live
 from rich.segment import Segment
 from rich.text import Text
 
-from chatrun.cli.chat.prose import Safe
 from chatrun.cli.chat.safe import safe_text
+from chatrun.cli.chat.safely import Safe
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator
