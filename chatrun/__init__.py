@@ -24,6 +24,9 @@ if TYPE_CHECKING:
     from chatrun.client.agent_chat import AgentChat as AgentChat
     from chatrun.engine.hooks import TurnComplete as TurnComplete
     from chatrun.engine.hooks import TurnStart as TurnStart
+    from chatrun.engine.raw import RawSession as RawSession
+    from chatrun.engine.session import ChatSession as ChatSession
+    from chatrun.engine.session import LoopTurn as LoopTurn
     from chatrun.engine.task import ChatTask as ChatTask
     from chatrun.engine.turn import Turn as Turn
     from chatrun.errors import ChatError as ChatError
@@ -36,10 +39,13 @@ _HOMES = {
     "AgentChat": "chatrun.client.agent_chat",
     "Anthropic": "chatrun.models.anthropic",
     "ChatError": "chatrun.errors",
+    "ChatSession": "chatrun.engine.session",
     "ChatTask": "chatrun.engine.task",
     "ChatrunError": "chatrun.errors",
     "Demo": "chatrun.models.demo",
+    "LoopTurn": "chatrun.engine.session",
     "OpenAI": "chatrun.models.openai",
+    "RawSession": "chatrun.engine.raw",
     "StepChanges": "chatrun.ai.settings",
     "TextStream": "chatrun.ai.stream_text",
     "Tool": "chatrun.ai.tools",

@@ -6,15 +6,28 @@ import os
 from pathlib import Path
 
 from chatrun.engine.action import turn
+from chatrun.engine.declare import custom, session, task
 from chatrun.engine.durations import Duration, seconds
+from chatrun.engine.forward import forward
 from chatrun.engine.locals import local
-from chatrun.engine.task import task
+from chatrun.engine.tool_context import tool_context
 from chatrun.engine.turn import current_turn
 from chatrun.wire.ids import check_task_id
 from chatrun.wire.secret import load_secret
 from chatrun.wire.tokens import mint_session, mint_task
 
-__all__ = ["create_access_token", "create_session_token", "current_turn", "local", "task", "turn"]
+__all__ = [
+    "create_access_token",
+    "create_session_token",
+    "current_turn",
+    "custom",
+    "forward",
+    "local",
+    "session",
+    "task",
+    "tool_context",
+    "turn",
+]
 
 
 def create_access_token(task_id: str, *, ttl: Duration = "24h", secret: str | None = None) -> str:

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Final, cast
 from chatrun.ai.approvals import answered_calls
 from chatrun.ai.settings import NextStep, changed
 from chatrun.ai.step import Step, StepContent, result_part
+from chatrun.ai.watch import StepWatch
 from chatrun.errors import ProviderTruncated, ProviderUnavailable
 from chatrun.models.base import ModelFinish, Usage
 from chatrun.models.find import find_model
@@ -24,7 +25,6 @@ if TYPE_CHECKING:
     from chatrun.ai.step import Call
     from chatrun.ai.toolbox import Toolbox
     from chatrun.messages.types import ModelMessage, ToolModelMessage
-    from chatrun.models.base import ModelRequest
     from chatrun.wire.chunks import Chunk, FinishReason
 
 _TOOLS_RUN: Final = frozenset(("stop", "tool-calls"))
@@ -92,14 +92,15 @@ class StepLoop:
         messages = list(self._messages)  # who keeps a request may not see it grow
         request = settings.request(messages, toolbox, id_prefix=prefix)
         started = False
-        async with aclosing(self._ask(settings, request)) as chunks:
-            async for chunk in chunks:
-                if not started:
-                    started = True
-                    yield {"type": "start-step"}
-                checked = toolbox.checked(chunk)
-                content.add(checked)
-                yield checked
+        with StepWatch(self._scope, settings.model, request, number=number) as watch:
+            async with aclosing(self._ask(watch, settings.max_retries)) as chunks:
+                async for chunk in chunks:
+                    if not started:
+                        started = True
+                        yield {"type": "start-step"}
+                    checked = toolbox.checked(chunk)
+                    content.add(checked)
+                    yield checked
         if not started:
             yield {"type": "start-step"}
         finish = self._finished(settings)
@@ -112,7 +113,7 @@ class StepLoop:
         self._record(number, content, finish)
         yield {"type": "finish-step"}
 
-    async def _ask(self, settings: Settings, request: ModelRequest) -> AsyncGenerator[Chunk]:
+    async def _ask(self, watch: StepWatch, max_retries: int) -> AsyncGenerator[Chunk]:
         """Yield what the model says; ask again if it fails before it has said anything."""
         self._finish = None
         attempt = 0
@@ -120,9 +121,10 @@ class StepLoop:
             # Until the model has begun to answer, sending again is its own business.
             again = False
             try:
-                async with settings.model.stream(request) as items:
-                    again = attempt < settings.max_retries
+                async with watch.asking() as items:
+                    again = attempt < max_retries
                     async for item in items:
+                        watch.heard(item)
                         if isinstance(item, ModelFinish):
                             self._finish = item
                             continue
@@ -203,8 +205,14 @@ class StepLoop:
     # --- approvals --------------------------------------------------------------------------
 
     async def _settle_approvals(self) -> AsyncGenerator[Chunk]:
-        """Run what the user has allowed and tell of what was denied, ahead of the first step."""
-        answered = answered_calls(self._messages)
+        """Run what the user has allowed and tell of what was denied, ahead of the first step.
+
+        The model is asked when nothing is left to be answered: until then the results are in the
+        answer, and the open questions stay in it.
+        """
+        answered = answered_calls(self._messages, client_tools=self._toolbox.of_client())
+        if answered.waiting:
+            self.finish_reason = "tool-calls"
         if not answered.calls:
             return
         for call in answered.denied:
@@ -225,8 +233,7 @@ class StepLoop:
             async for chunk in outputs:
                 yield chunk
         self._tell(answered.calls)
-        if answered.waiting or any(call.result is None for call in answered.calls):
-            # The results are in the answer now; the model is asked once they are all there.
+        if any(call.result is None for call in answered.calls):  # the client's to run
             self.finish_reason = "tool-calls"
 
     def _tell(self, calls: Sequence[Call]) -> None:

@@ -41,6 +41,10 @@ class TurnScope(Protocol):
         """Take note of the tokens that one step has used; called once for each step."""
         ...
 
+    def report(self, event: str, **facts: object) -> None:
+        """Tell consoles and logs of an event, never with anything that was said."""
+        ...
+
 
 _current: ContextVar[TurnScope | None] = ContextVar("chatrun_turn_scope", default=None)
 

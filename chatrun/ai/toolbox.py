@@ -8,7 +8,9 @@ from contextlib import aclosing
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, cast
 
+from chatrun.ai.calls import enter_call
 from chatrun.ai.tools import Tool, ToolCall
+from chatrun.ai.watch import ToolWatch
 from chatrun.aio import end_within
 from chatrun.errors import InvalidInput
 from chatrun.wire.ids import new_id
@@ -60,6 +62,12 @@ class Toolbox:
         if unknown:
             raise InvalidInput(f"there is no tool {unknown[0]!r} to choose")
         return Toolbox({name: self.tools[name] for name in names})
+
+    def of_client(self) -> frozenset[str]:
+        """Return the names of the tools that the client runs."""
+        return frozenset(
+            name for name, tool in self.tools.items() if tool.client and tool.native is None
+        )
 
     def problem(self, tool_name: str, given: object) -> str | None:
         """Return why a call cannot be run, in words for the model; None when it can."""
@@ -162,6 +170,7 @@ class _Running:
         tool = self._box.tools[call.tool_name]
         given = cast("dict[str, object]", call.input)
         told = ToolCall(call.tool_call_id, call.tool_name, given, self._messages)
+        enter_call(told)  # each call has an asyncio.Task of its own
         if not self._approved and await tool.wants_approval(told):
             call.approval_id = new_id("approval")
             self._send("tool-approval-request", call, approvalId=call.approval_id)
@@ -169,13 +178,19 @@ class _Running:
             await self._perform(tool, call, told)
 
     async def _perform(self, tool: Tool, call: Call, told: ToolCall) -> None:
+        with ToolWatch(tool, call):
+            output = await self._output(tool, call, told)
+        self._send("tool-output-available", call, output=output)
+
+    async def _output(self, tool: Tool, call: Call, told: ToolCall) -> object:
+        """Run the tool, put its result into the call, and return what clients are shown of it."""
         output: object = None
         async with aclosing(tool.run(told)) as outputs:
             async for output in outputs:
                 if tool.streams:
                     self._send("tool-output-available", call, output=output, preliminary=True)
         call.result = tool.model_output(output, input=call.input, tool_call_id=call.tool_call_id)
-        self._send("tool-output-available", call, output=output)
+        return output
 
     def _fail(self, call: Call, text: str) -> None:
         call.result = {"type": "error-text", "value": text}

@@ -42,8 +42,9 @@ def logs(
 
     with EventReader(checked_folder(folder)) as reader:
         found = deque((event for event in reader.read() if _is_of(event, session)), limit)
-        if not found and not follow:
-            print("nothing was logged yet: `chatrun dev` logs what it does", file=sys.stderr)
+        if not found and limit and not follow:
+            of = f" of session {session!r}" if session is not None else ""
+            print(f"nothing was logged{of}: `chatrun dev` logs what it does", file=sys.stderr)
         for event in found:
             _show(event, as_json=as_json)
         while follow:

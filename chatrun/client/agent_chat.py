@@ -2,19 +2,17 @@
 
 from __future__ import annotations
 
-import os
 import secrets
-from pathlib import Path
-from typing import TYPE_CHECKING, Final, Self
+from typing import TYPE_CHECKING, Self
 
+from chatrun.client.at_hand import find_secret, find_url
 from chatrun.client.chat_result import ChatResult
 from chatrun.client.chat_stream import ChatStream
 from chatrun.client.conversation import ChatState, Conversation
 from chatrun.client.transport import Transport
-from chatrun.errors import AccessError, InvalidInput, SecretMissing, SessionNotFound
+from chatrun.errors import AccessError, InvalidInput, SessionNotFound
 from chatrun.messages.types import UIMessage, user_message
 from chatrun.wire.ids import START, check_external_id, check_task_id, new_id
-from chatrun.wire.secret import load_secret
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -26,8 +24,6 @@ if TYPE_CHECKING:
     from chatrun.messages.types import ToolUIPart
 
 __all__ = ["AgentChat", "ChatResult", "ChatState", "ChatStream"]
-
-DEFAULT_URL: Final = "http://localhost:2428"
 
 
 class AgentChat:
@@ -54,21 +50,22 @@ class AgentChat:
     ) -> None:
         """Chat with `task` in the session `id`, or in a new one.
 
-        The server is `url`, else `CHATRUN_URL`, else the one that `chatrun dev` starts. It is
-        opened with its `secret` or a `token` (a text, or a function that gives one and another when
-        the first has expired), else with `CHATRUN_SECRET_KEY`, else with `.chatrun/secret` of the
-        working folder. `client_data` goes with every message, as JSON. `session_state` is the
-        `state` of an earlier object, to go on with.
+        The server is `url`, else `CHATRUN_URL`; else in a task the one that runs it, and elsewhere
+        the one that answers for the working folder. It is opened with its `secret` or a `token` (a
+        text, or a function that gives one and another when the first has expired), else with
+        `CHATRUN_SECRET_KEY`; else in a task as that server's own, and elsewhere with
+        `.chatrun/secret` of the working folder. `client_data` goes with every message, as JSON.
+        `session_state` is the `state` of an earlier object, to go on with.
 
         Raises:
             InvalidInput: An id or the address cannot be one.
             SecretMissing: There is neither secret nor token.
         """
         state = session_state
+        address = url or find_url()
         if secret is None and token is None and not (state and state.get("token")):
-            secret = _secret_at_hand()
+            secret = find_secret(address)
         found = id or (state["id"] if state is not None else None) or _new_chat_id()
-        address = url or os.environ.get("CHATRUN_URL") or DEFAULT_URL
         self._transport = Transport(address, secret=secret, token=token, timing=timing)
         self._conversation = Conversation(
             self._transport, check_task_id(task), _checked_ref(found), state=state
@@ -291,16 +288,3 @@ def _new_chat_id() -> str:
 def _checked_ref(chat_id: str) -> str:
     # A session that was started without an external id is reached by its own.
     return chat_id if chat_id.startswith("session_") else check_external_id(chat_id)
-
-
-def _secret_at_hand() -> str:
-    """Return the secret of the environment, else that of the working folder's project."""
-    secret = os.environ.get("CHATRUN_SECRET_KEY")
-    if secret:
-        return secret
-    if (Path.cwd() / ".chatrun" / "secret").exists():  # never made here: it would open nothing
-        return load_secret(Path.cwd())
-    raise SecretMissing(
-        "AgentChat needs the server's secret or a token: pass `secret` or `token`, or set "
-        "CHATRUN_SECRET_KEY (a development server's secret is in `.chatrun/secret`)"
-    )

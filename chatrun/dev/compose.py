@@ -123,6 +123,7 @@ class _Server:
         app = make_app(live, secret=secret, settings=self._http())
         async with listen(app, host=self.settings.host, port=self.settings.port) as http:
             with self._announced(http.url):
+                pool.announce(url=http.url, secret=secret)
                 await self._start(live, pool, url=http.url, page=self._page(http.url, secret))
                 if self.mode == "dev" and self.settings.reload:
                     self._beside(self._watch(live, pool))

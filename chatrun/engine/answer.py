@@ -3,19 +3,22 @@
 from __future__ import annotations
 
 import time
+from contextlib import aclosing
 from typing import TYPE_CHECKING
 
 from chatrun.errors import TooLarge
 from chatrun.messages.clean import close_partial
 from chatrun.messages.fold import MessageFold
+from chatrun.models.detect import chunks_of
 from chatrun.wire.chunks import check_chunk, floor_chunk
 from chatrun.wire.records import Line, data_line
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Callable, Mapping
 
     from chatrun.engine.port import RunPort
     from chatrun.messages.types import UIMessage
+    from chatrun.models.base import ModelFinish
 
 MAX_LINE_BYTES = 1_047_552
 """The largest chunk; the limit of the original (features.md §1.7)."""
@@ -80,6 +83,15 @@ class Answer:
             self._finish = checked
         else:
             self._pass_on(checked)
+
+    async def send_all(
+        self, source: object, *, on_finish: Callable[[ModelFinish], None] | None = None
+    ) -> None:
+        """Send whatever `source` gives, at the pace of disk and readers; see `chunks_of`."""
+        async with aclosing(chunks_of(source, on_finish=on_finish)) as chunks:
+            async for chunk in chunks:
+                self.send(chunk)
+                await self.ready()
 
     def _start(self, chunk: Mapping[str, object]) -> None:
         """Send the turn's one `start`; a second one may only bring metadata."""

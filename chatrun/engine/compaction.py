@@ -9,11 +9,12 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
-from chatrun.engine.hooks import COMPACTED, Compacted, call
+from chatrun.engine.hooks import COMPACTED, PREPARE_MESSAGES, Compacted, PrepareMessages, call
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable, Mapping, Sequence
 
+    from chatrun.engine.history import History
     from chatrun.engine.run import Run
     from chatrun.engine.turn import Turn
     from chatrun.messages.types import ModelMessage, UIMessage
@@ -82,7 +83,8 @@ async def compact(
     It never happens twice in a turn, nor while a tool call of it has no result.
     """
     compactor = run.task.compactor
-    if compactor is None or turn.compacted or not run.history.messages or not is_safe(messages):
+    through = _last_settled(run.history)
+    if compactor is None or turn.compacted or through is None or not is_safe(messages):
         return None
     event = Compaction(turn, tuple(messages), turn.last_usage, step)
     if not await call(compactor.when, event):
@@ -90,10 +92,33 @@ async def compact(
     turn.compacted = True
     await _show(turn, "compacting")
     text = await call(compactor.summarize, event)
-    run.summary = Summary(text, through=run.history.messages[-1]["id"])
+    run.summary = Summary(text, through=through)
     await _show(turn, "complete")
     await run.task.hooks.run(COMPACTED, Compacted(turn, text))
-    return [{"role": "user", "content": [{"type": "text", "text": PREFIX + text}]}]
+    shown: list[ModelMessage] = [
+        {"role": "user", "content": [{"type": "text", "text": PREFIX + text}]}
+    ]
+    return shown if step < 0 else await _prepared(run, turn, shown)
+
+
+def _last_settled(history: History) -> str | None:
+    """Return the id of the last message that nothing is added to any more, None for none.
+
+    An answer that this turn goes on with is not among them: its end is not in the summary.
+    """
+    end = -1 if history.last_assistant() is not None else None
+    settled = history.messages[:end]
+    return settled[-1]["id"] if settled else None
+
+
+async def _prepared(run: Run, turn: Turn[Any], messages: list[ModelMessage]) -> list[ModelMessage]:
+    """Have the task's hooks look at what the model is shown in the middle of a turn."""
+    prepared = await run.task.hooks.ask(
+        PREPARE_MESSAGES,
+        messages,
+        lambda found: PrepareMessages(turn, tuple(found), reason="compaction-result"),
+    )
+    return list(prepared)
 
 
 def is_safe(messages: Sequence[ModelMessage]) -> bool:

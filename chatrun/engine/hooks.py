@@ -8,6 +8,8 @@ from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Generic, Literal, TypeVar
 
+from chatrun.engine.hook_watch import HookWatch
+
 if TYPE_CHECKING:
     from chatrun.engine.outcome import OutcomeKind
     from chatrun.engine.run import RunInfo
@@ -206,7 +208,8 @@ class HookTable:
         hooks = self._hooks.get(point.name, ())
         for hook in reversed(hooks) if point.last_in_first_out else tuple(hooks):
             try:
-                await call(hook, event)
+                with HookWatch(point.name, hook):
+                    await call(hook, event)
             except Exception:
                 if point.on_error == "raise":
                     raise
@@ -223,7 +226,8 @@ class HookTable:
             Exception: What a hook raised.
         """
         for hook in tuple(self._hooks.get(point.name, ())):
-            answer = await call(hook, event(value))
+            with HookWatch(point.name, hook):
+                answer = await call(hook, event(value))
             value = value if answer is None else answer
         return value
 

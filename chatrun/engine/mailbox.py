@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING, assert_never
 from chatrun.wire.inputs import Handover, HandoverSkip, Junk, Message, Stop, parse_input
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable, Sequence
+    from collections.abc import Callable, Iterable, Sequence, Set
 
     from chatrun.wire.records import InRecord
 
@@ -44,6 +44,7 @@ class Mailbox:
         self._stops = stops
         self._waiting: deque[Letter] = deque()
         self._current: Letter | None = None
+        self._taken: set[str] = set()
         self._on_stop: Callable[[], None] | None = None
         self._changed = asyncio.Event()
         self._leaving = False
@@ -120,14 +121,25 @@ class Mailbox:
         if self._on_stop is not None:
             self._on_stop()
 
+    def peek(self) -> Letter | None:
+        """Return the next message, which goes on waiting; None without one."""
+        return self._waiting[0] if self._waiting else None
+
     def steerable(self) -> list[Letter]:
         """Return the user messages at the head of what waits; they go on waiting."""
         return list(takewhile(_is_said, self._waiting))
+
+    @property
+    def taken(self) -> Set[str]:
+        """The ids of the messages that were made part of the current turn."""
+        return self._taken
 
     def take(self, letters: Sequence[Letter]) -> None:
         """Consume `letters`, which `steerable` gave: they were made part of the current turn."""
         for letter in letters:
             self._waiting.remove(letter)
+            if (message_id := said_id(letter)) is not None:
+                self._taken.add(message_id)
 
     def put_first(self, message: Message, *, seq: int) -> None:
         """Put `message` in front of all that waits, on behalf of record `seq`."""
@@ -160,6 +172,14 @@ class Mailbox:
         """Say that the current message's turn takes no more stops."""
         self._current = None
         self._on_stop = None
+        self._taken = set()
+
+
+def said_id(letter: Letter) -> str | None:
+    """Return the id that the sender gave the message of `letter`, None without one."""
+    message = letter.message.message if isinstance(letter.message, Message) else None
+    message_id = message.get("id") if message is not None else None
+    return message_id if isinstance(message_id, str) and message_id else None
 
 
 def _is_said(letter: Letter) -> bool:

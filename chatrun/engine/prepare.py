@@ -16,6 +16,7 @@ from chatrun.engine.hooks import (
     TurnStart,
     ValidateMessages,
 )
+from chatrun.engine.steering import was_steered
 from chatrun.engine.turn_history import TurnHistory
 from chatrun.errors import ChatError, InvalidInput
 from chatrun.messages.check import check_message
@@ -50,6 +51,21 @@ class Intake:
         await self._hydrate(turn)
         self.take_in(turn)
         await self._begin(turn, answer)
+
+    def is_repeat(self) -> bool:
+        """Tell whether an earlier answer was steered with this very message: it was sent again.
+
+        It is in the history and was answered there, so there is nothing more to do.
+        """
+        message, history = self._message, self._run.history
+        if message.message is None or message.message_id is not None:
+            return False
+        index = history.index(cast("str | None", message.message.get("id")))
+        if index is None or message.standing is not None:
+            return False
+        known = history.messages[index]
+        self._settled = known == message.message and was_steered(known, history.messages[index:])
+        return self._settled
 
     async def prepare_action(self, turn: Turn[Any]) -> None:
         """Do all that comes before an action's handler. Raises what `prepare` raises."""

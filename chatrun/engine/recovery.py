@@ -16,9 +16,12 @@ from chatrun.engine.outcome import Failed, Outcome, Stopped, closing_chunks, out
 from chatrun.errors import ChatError, ChunkInvalid
 from chatrun.messages.clean import close_partial
 from chatrun.messages.fold import MessageFold
+from chatrun.messages.types import is_tool_part
 from chatrun.store.base import OutWrite, PutMessage, Session
 from chatrun.wire.inputs import Stop, parse_input
 from chatrun.wire.records import (
+    CLOSED,
+    CLOSED_REASON,
     IN_EVENT_ID,
     OUTCOME,
     TURN_COMPLETE,
@@ -36,6 +39,8 @@ if TYPE_CHECKING:
 
     from chatrun.messages.types import UIMessage
 
+INTERRUPTED = "The answer was ended before this call had a result."
+"""What becomes of a tool call whose turn was cut short, for clients and for the model."""
 MAX_ATTEMPTS = 3
 """How often a turn that shows nothing before it dies is begun."""
 
@@ -98,8 +103,11 @@ def end_orphan(
     stop = _stop_of(session, later)
     outcome: Outcome = Stopped() if stop is not None else Failed(ChatError(why))
     headers = {IN_EVENT_ID: str(orphan.in_seq), OUTCOME: outcome_kind(outcome)}
+    if session.closed_at_ms is not None:
+        headers |= closed_headers(session.closed_reason)
     raw = _fold(orphan.chunks, last_message)
-    partial = close_partial(raw) if raw is not None else None
+    ended = end_open_calls(raw) if raw is not None else []
+    partial = close_partial(_fold_on(raw, ended)) if raw is not None else None
     state: dict[str, object] = {**session.state}
     if stop is not None:
         state["stops"] = stop
@@ -107,7 +115,7 @@ def end_orphan(
         state["recovered"] = _recovered(orphan, why, partial=partial, raw=raw)
     return OutWrite(
         lines=(
-            *map(data_line, closing_chunks(outcome, show_errors=False)),
+            *map(data_line, (*ended, *closing_chunks(outcome, show_errors=False))),
             control_line(TURN_COMPLETE, headers),
         ),
         changes=(PutMessage(partial["id"], orjson.dumps(partial)),) if partial is not None else (),
@@ -115,6 +123,37 @@ def end_orphan(
         state=state,
         ends_turn=True,
     )
+
+
+def closed_headers(reason: str | None) -> dict[str, str]:
+    """Return what the turn-complete record says of a session that was closed in mid-turn.
+
+    The clients of that turn read no further.
+    """
+    return {CLOSED: "true"} | ({CLOSED_REASON: reason} if reason is not None else {})
+
+
+def end_open_calls(message: UIMessage) -> list[dict[str, object]]:
+    """Return the chunks that end the tool calls of `message` which have no result yet.
+
+    For an answer that was cut short: a page that is asked to answer such a call then finds it
+    failed, instead of gone. Calls whose input is not whole, that wait for an approval, or that
+    the provider runs are left alone.
+    """
+    return [
+        {"type": "tool-output-error", "toolCallId": part["toolCallId"], "errorText": INTERRUPTED}
+        for part in message["parts"]
+        if is_tool_part(part)
+        and part["state"] == "input-available"
+        and not part.get("providerExecuted")
+    ]
+
+
+def _fold_on(message: UIMessage, chunks: Sequence[dict[str, object]]) -> UIMessage:
+    fold = MessageFold(message)
+    for chunk in chunks:
+        fold.apply(chunk)
+    return fold.message
 
 
 def _stop_of(session: Session, later: Sequence[InRecord]) -> int | None:

@@ -20,7 +20,9 @@ from chatrun.engine.hooks import (
     Resume,
     Suspend,
 )
-from chatrun.engine.outcome import Failed, closing_chunks, outcome_kind
+from chatrun.engine.mailbox import Letter
+from chatrun.engine.outcome import Failed, Outcome, closing_chunks, outcome_kind
+from chatrun.engine.own_loop import serve_own_loop
 from chatrun.engine.perform import Performance
 from chatrun.engine.prepare import Intake
 from chatrun.engine.report import turn_ended
@@ -44,7 +46,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
 
     from chatrun.engine.history import History
-    from chatrun.engine.mailbox import Letter, Mailbox
+    from chatrun.engine.mailbox import Mailbox
     from chatrun.engine.port import RunPort
     from chatrun.engine.task import ChatTask
     from chatrun.messages.types import ModelMessage
@@ -52,6 +54,14 @@ if TYPE_CHECKING:
 logger = logging.getLogger("chatrun.run")
 
 EndReason = Literal["asked", "idle", "closed", "max-turns", "ended", "upgrade", "boot-failed"]
+
+
+@dataclass(frozen=True, slots=True)
+class ServerAddress:
+    """Where the server of a run answers, and the key to it, for tasks that talk to other tasks."""
+
+    url: str
+    secret: str = field(repr=False)
 
 
 @dataclass(frozen=True, slots=True)
@@ -87,6 +97,8 @@ class Run:
     """The session's state as the run before has left it; see `state`."""
     report: Callable[[Mapping[str, object]], None] = lambda _event: None
     """Told of what happens, for consoles and logs."""
+    server: ServerAddress | None = None
+    """The server that it runs for; None where there is none, as in tests."""
     turns: int = 0
     """Turns begun, and so the number of the next one."""
     usage: Usage = field(default_factory=Usage)
@@ -102,6 +114,8 @@ class Run:
     """Copies of them as they were when somebody asked last whether they had changed."""
     summary: Summary | None = None
     """What the model is shown in place of the older messages."""
+    trace: str | None = None
+    """The `traceparent` of the last turn, where turns are traced; see `turn_watch`."""
     idle_timeout_s: float = 0.0
     turn_timeout_s: float = 0.0
 
@@ -111,6 +125,7 @@ class Run:
         self.chat_started = bool(self.kept.get("started"))
         self.injected = list(self.kept.get("injected", ()))
         self.summary = Summary.from_json(self.kept.get("summary"))
+        self.trace = self.kept.get("trace")
 
     async def serve(self) -> EndReason:
         """Answer messages one at a time until there is a reason to end; return the reason.
@@ -130,19 +145,25 @@ class Run:
             return "upgrade"
 
     async def _loop(self) -> EndReason:
-        while self.turns < self.task.options.max_turns:
-            letter = await self._next()
-            if letter is None:
-                return "asked" if self.mailbox.leaving else "idle"
-            if isinstance(letter.message, Message) and letter.message.trigger == "close":
-                await self._consume()
-                return "closed"
-            performance = Performance(self, letter)
-            await performance.run()
-            self.turns += performance.is_turn
-            if self.ending:
-                return "ended"
-        return "max-turns"
+        if self.task.level != "turn":
+            return await serve_own_loop(self)
+        while isinstance(letter := await self.next_letter(), Letter):
+            await Performance(self, letter).run()
+        return letter
+
+    async def next_letter(self) -> Letter | EndReason:
+        """Wait for what to answer next, or for the reason to end."""
+        if self.ending:
+            return "ended"
+        if self.turns >= self.task.options.max_turns:
+            return "max-turns"
+        letter = await self._next()
+        if letter is None:
+            return "asked" if self.mailbox.leaving else "idle"
+        if isinstance(letter.message, Message) and letter.message.trigger == "close":
+            await self.consume()
+            return "closed"
+        return letter
 
     # --- waiting ----------------------------------------------------------------------------
 
@@ -158,7 +179,7 @@ class Run:
             await self.task.hooks.run(RESUME, Resume(self.info, phase))
         return letter
 
-    async def _consume(self) -> None:
+    async def consume(self) -> None:
         """Store that the records up to here need no answer."""
         self.mailbox.done()
         await self.port.commit(OutWrite(in_cursor=self.mailbox.cursor, state=self.state()))
@@ -178,7 +199,7 @@ class Run:
             raise
         except Exception as exc:
             logger.debug("%r failed to boot", self.task, exc_info=True)
-            await self._fail_boot(exc)
+            await self.fail_waiting(exc)
             return False
         return True
 
@@ -200,7 +221,7 @@ class Run:
         if again:
             self.mailbox.put_first(Message("regenerate-message"), seq=int(left["in_seq"]))
 
-    async def _fail_boot(self, error: Exception) -> None:
+    async def fail_waiting(self, error: BaseException) -> None:
         """End the turn that waits, or where none does the stream, with the error."""
         outcome = Failed(error)
         letter = await self.mailbox.next(wait_s=0)
@@ -215,13 +236,41 @@ class Run:
         lines = (*begins, *map(data_line, closing), control_line(TURN_COMPLETE, headers))
         cursor = self.mailbox.cursor if letter is not None else None
         await self.port.commit(OutWrite(lines=lines, in_cursor=cursor, ends_turn=True))
+        self.tell("turn-ended", **turn_ended(outcome, took_s=0.0))
+
+    # --- a turn's records -------------------------------------------------------------------
+
+    def begin_turn(self, seq: int) -> None:
+        """Write that the turn of record `seq` begins."""
+        self.port.append(control_line(TURN_START, {IN_EVENT_ID: str(seq)}))
+
+    async def complete_turn(self, outcome: Outcome) -> int:
+        """Write a turn's end, all of it in one transaction; return its record's number."""
+        cursor = self.mailbox.cursor
+        closing = closing_chunks(outcome, show_errors=self.info.show_errors)
+        headers = {IN_EVENT_ID: str(cursor), OUTCOME: outcome_kind(outcome)}
+        return await self.port.commit(
+            OutWrite(
+                lines=(*map(data_line, closing), control_line(TURN_COMPLETE, headers)),
+                changes=self.history.take_changes(),
+                in_cursor=cursor,
+                state=self.state(),
+                ends_turn=True,
+            )
+        )
+
+    def tell(self, event: str, **facts: object) -> None:
+        """Report an event with where it happened; `facts` never hold what was said."""
+        info = self.info
         self.report(
             {
-                "event": "turn-ended",
-                "chat_id": self.info.chat_id,
+                "event": event,
+                "chat_id": info.chat_id,
+                "session_id": info.session_id,
+                "run_id": info.run_id,
                 "task_id": self.task.id,
                 "turn": self.turns,
-                **turn_ended(outcome, took_s=0.0),
+                **facts,
             }
         )
 
@@ -240,4 +289,6 @@ class Run:
             kept["injected"] = self.injected
         if self.summary is not None:
             kept["summary"] = self.summary.to_json()
+        if self.trace is not None:
+            kept["trace"] = self.trace
         return kept

@@ -18,6 +18,11 @@ def enter_run(run: Run) -> None:
     _current.set(run)
 
 
+def find_run() -> Run | None:
+    """Return the run that this code runs in, None outside of any."""
+    return _current.get()
+
+
 def current_run() -> Run:
     """Return the run that this code runs in.
 

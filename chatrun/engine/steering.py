@@ -5,18 +5,20 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Literal, cast
 
+from chatrun.engine.mailbox import said_id
+from chatrun.errors import InvalidInput
 from chatrun.messages.check import check_message
 from chatrun.messages.convert import convert_to_model_messages
 from chatrun.messages.types import message_text
 from chatrun.store.base import OutWrite
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Iterable, Sequence
 
     from chatrun.engine.mailbox import Letter
     from chatrun.engine.run import Run
     from chatrun.engine.turn import Turn
-    from chatrun.messages.types import ModelMessage, UIMessage
+    from chatrun.messages.types import ModelMessage, UIMessage, UIPart
 
 Busy = Literal["queue", "reject", "interrupt", "steer"]
 """What becomes of a message that arrives in mid-answer."""
@@ -44,12 +46,13 @@ async def steer(run: Run, turn: Turn[Any], step: int) -> list[ModelMessage]:
     """
     if not run.task.steers:
         return []
-    letters = run.mailbox.steerable()
-    messages = tuple(_message_of(run, letter) for letter in letters)
+    waiting = _waiting(run)
+    # Sent twice under one id, a message is said once, as it was sent last.
+    messages = tuple({message["id"]: message for _, message in waiting}.values())
     if not messages or not await run.task.wants_steering(Steering(turn, messages, step)):
         return []
     shown = await run.task.prepare_steered(Steering(turn, messages, step))
-    run.mailbox.take(letters)
+    run.mailbox.take([letter for letter, _ in waiting])
     _keep(run, messages)
     note = [{"id": message["id"], "text": message_text(message)} for message in messages]
     ids = [message["id"] for message in messages]
@@ -57,10 +60,48 @@ async def steer(run: Run, turn: Turn[Any], step: int) -> list[ModelMessage]:
     return list(shown) if shown is not None else convert_to_model_messages(messages)
 
 
-def _message_of(run: Run, letter: Letter) -> UIMessage:
+def was_steered(message: UIMessage, behind: Iterable[UIMessage]) -> bool:
+    """Tell whether one of the answers `behind` a message was steered with it."""
+    return any(
+        message["id"] in _injected_ids(part)
+        for answer in behind
+        if answer["role"] == "assistant"
+        for part in answer["parts"]
+    )
+
+
+def _injected_ids(part: UIPart) -> Sequence[object]:
+    data: Any = part.get("data") if part["type"] == INJECTED else None
+    ids = data.get("messageIds") if isinstance(data, dict) else None
+    return ids if isinstance(ids, list) else ()
+
+
+def _waiting(run: Run) -> list[tuple[Letter, UIMessage]]:
+    """Return what waits up to the first message that needs a turn of its own.
+
+    That is one that edits an earlier message, or that is none. What this turn was steered with
+    already and came again is consumed without another word.
+    """
+    mailbox = run.mailbox
+    mailbox.take([one for one in mailbox.steerable() if said_id(one) in mailbox.taken])
+    known = {message["id"] for message in run.history.messages}
+    found: list[tuple[Letter, UIMessage]] = []
+    for letter in mailbox.steerable():
+        message = _message_of(run, letter)
+        if message is None or message["id"] in known:
+            break
+        found.append((letter, message))
+    return found
+
+
+def _message_of(run: Run, letter: Letter) -> UIMessage | None:
     message = cast("dict[str, Any]", getattr(letter.message, "message", None))
     fallback_id = f"msg_{run.info.session_id.removeprefix('session_')}_{letter.seq}"
-    return check_message({"id": fallback_id, **message}, what="the message")
+    named = {**message, "id": said_id(letter) or fallback_id}
+    try:
+        return check_message(named, what="the message")
+    except InvalidInput:
+        return None
 
 
 def _keep(run: Run, messages: Sequence[UIMessage]) -> None:

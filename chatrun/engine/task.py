@@ -2,16 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
-from contextvars import ContextVar
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Generic, Literal, TypeVar
 
 from chatrun.engine.action import Action
 from chatrun.engine.client_data import ClientData
 from chatrun.engine.compaction import Compaction, Compactor
-from chatrun.engine.durations import Duration, seconds
 from chatrun.engine.hooks import (
     BEFORE_TURN_COMPLETE,
     BOOT,
@@ -48,7 +45,7 @@ from chatrun.errors import ChatError, InvalidInput
 from chatrun.wire.ids import check_task_id
 
 if TYPE_CHECKING:
-    from chatrun.ai.tools import Tool
+    from chatrun.ai.tools import NeedsApproval, Tool
     from chatrun.engine.steering import Busy, Steering
     from chatrun.engine.turn import Turn
     from chatrun.messages.types import ModelMessage, UIMessage
@@ -56,8 +53,8 @@ if TYPE_CHECKING:
 Data = TypeVar("Data")
 TaskFunction = Callable[["Turn[Data]"], Any]
 OnDisconnect = Literal["stop", "keep"]
-
-_declared: ContextVar[list[ChatTask[Any]] | None] = ContextVar("declared", default=None)
+Level = Literal["turn", "session", "raw"]
+"""What a task's function is called with: a `Turn`, a `ChatSession` or a `RawSession`."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -79,15 +76,16 @@ class TaskOptions:
 class ChatTask(Generic[Data]):
     """A task: the function that answers a turn, its options and its hooks.
 
-    Made by `chat.task`. Calling it calls the function.
+    Made by `chat.task`, `chat.session` and `chat.custom`. Calling it calls the function.
     """
 
     def __init__(
         self,
         task_id: str,
-        function: TaskFunction[Data],
+        function: Callable[[Any], Any],
         *,
         options: TaskOptions,
+        level: Level = "turn",
         client_data: type[Data] | None = None,
         action: Any = None,
         tools: tuple[Tool, ...] = (),
@@ -95,6 +93,7 @@ class ChatTask(Generic[Data]):
         self.id = check_task_id(task_id)
         self.function = function
         self.options = options
+        self.level = level
         self.client_data = ClientData(client_data, what="client data of this message")
         self.action = ClientData(action, what="action")
         self.hooks = HookTable()
@@ -107,9 +106,9 @@ class ChatTask(Generic[Data]):
         self._handler: AnsweringHook[Action, Any] | None = None
         self._systems: list[Callable[[Turn[Data]], Any]] = []
 
-    def __call__(self, turn: Turn[Data]) -> Any:
+    def __call__(self, given: Any) -> Any:
         """Call the task's function, as it was written."""
-        return self.function(turn)
+        return self.function(given)
 
     def __repr__(self) -> str:
         return f"<ChatTask {self.id!r} at {self.file}:{self.line}>"
@@ -131,6 +130,45 @@ class ChatTask(Generic[Data]):
         """The first line of the function's docstring, empty without one."""
         doc = (getattr(self.function, "__doc__", None) or "").strip()
         return doc.splitlines()[0] if doc else ""
+
+    def as_tool(
+        self,
+        input: Any = None,
+        *,
+        name: str | None = None,
+        description: str | None = None,
+        message: Callable[[Any], str] | None = None,
+        needs_approval: NeedsApproval = False,
+    ) -> Tool:
+        """Return a tool whose calls this task answers, each in a turn within the caller's turn.
+
+        The turn has a history of its own, the one message, and no session. What it streams is
+        shown to the chat's clients as it comes; its final text is the tool's output. Stopping
+        the chat stops it. `chat.tool_context()` tells it of the call.
+
+        Args:
+            input: The type of the input, a pydantic model or any type pydantic takes for an
+                object; by default one text, the prompt.
+            name: The tool's name; the task's id by default.
+            description: What the model is told; by default the first line of the docstring.
+            message: Makes the text that the task is asked with from the input. By default an
+                input that is one text is that text, and any other is JSON.
+            needs_approval: Whether the user must allow each call: True, or a function that is
+                asked for each one.
+
+        Raises:
+            InvalidInput: `input` is not the type of an object.
+        """
+        from chatrun.engine.subtask import make_tool
+
+        return make_tool(
+            self,
+            input=input,
+            name=name,
+            description=description,
+            message=message,
+            needs_approval=needs_approval,
+        )
 
     def on_boot(self, hook: Hook[Boot]) -> Hook[Boot]:
         """Run `hook` when a run begins, before its first turn; also after a restart or a reload.
@@ -311,85 +349,3 @@ class ChatTask(Generic[Data]):
         if self._tools_of is None:
             return self._tools
         return (*self._tools, *await call(self._tools_of, turn))
-
-
-@contextmanager
-def collect_tasks() -> Iterator[list[ChatTask[Any]]]:
-    """Yield a list that every task declared within the block is added to, in order."""
-    tasks: list[ChatTask[Any]] = []
-    reset = _declared.set(tasks)
-    try:
-        yield tasks
-    finally:
-        _declared.reset(reset)
-
-
-def task(
-    task_id: str,
-    *,
-    client_data: type[Data] | None = None,
-    action: Any = None,
-    tools: list[Tool] | tuple[Tool, ...] = (),
-    max_turns: int = 100,
-    turn_timeout: Duration = "1h",
-    idle_timeout: Duration = 30,
-    busy: Busy = "queue",
-    on_disconnect: OnDisconnect = "stop",
-) -> Callable[[TaskFunction[Data]], ChatTask[Data]]:
-    """Declare the function below as the task `task_id`.
-
-    The function takes a `Turn` and answers it. It is an `async def` that returns, or an async
-    generator that yields, any of: a `stream_text(...)` result, text, chunks, a UI message, a
-    raw stream of the `anthropic` or `openai` packages, or an iterator of these. A plain `def`
-    runs in a thread. Everything sent becomes the assistant's message.
-
-    Args:
-        task_id: How clients name the task: 1 to 128 letters, digits, `.`, `_`, `:`, `-`.
-        client_data: A pydantic model, or any type pydantic can validate, for what clients send
-            along with a message (`clientData`). `turn.client_data` has that type then; a
-            message whose data does not fit is answered with an error.
-        action: The type of the actions that clients may send, a pydantic model or a union of
-            them; see `ChatTask.on_action`. Without it, actions arrive as they come.
-        tools: Tools that `stream_text` offers to the model in every turn.
-        max_turns: Completed turns after which a run ends. The next message starts another run,
-            which continues the session; nothing is lost.
-        turn_timeout: How long one turn may take before it is ended as timed out, and how long a
-            suspended run waits for the next message. Seconds, a `timedelta` or text as "1h".
-        idle_timeout: How long a run stays awake after a turn before it is suspended.
-        busy: What becomes of a message that arrives while an answer is given: "queue" answers it
-            next; "steer" shows it to the model at its next step, or answers it next where there
-            is none; "interrupt" stops the answer and goes on with the message; "reject" refuses
-            it with an error.
-        on_disconnect: What happens to a turn that was started through the AI SDK's own
-            transports (`/api/chat/...`), which know no other way to stop than to close the
-            request: "stop" stops the turn, unless the client resumes streams; "keep" lets it
-            finish.
-
-    Raises:
-        InvalidInput: `task_id` or an option cannot be used.
-    """
-    if max_turns < 1:
-        raise InvalidInput(f"max_turns of task {task_id!r} is {max_turns}; it must be 1 or more")
-    options = TaskOptions(
-        max_turns=max_turns,
-        turn_timeout_s=seconds(turn_timeout, name="turn_timeout"),
-        idle_timeout_s=seconds(idle_timeout, name="idle_timeout"),
-        busy=busy,
-        on_disconnect=on_disconnect,
-    )
-
-    def declare(function: TaskFunction[Data]) -> ChatTask[Data]:
-        declared = ChatTask(
-            task_id,
-            function,
-            options=options,
-            client_data=client_data,
-            action=action,
-            tools=tuple(tools),
-        )
-        collected = _declared.get()
-        if collected is not None:
-            collected.append(declared)
-        return declared
-
-    return declare

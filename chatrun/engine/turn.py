@@ -46,6 +46,8 @@ class Turn(Generic[Data]):
         self._usage_before = run.usage
         self._prepared: tuple[list[UIMessage], list[ModelMessage]] | None = None
         self.deferred = Deferred()
+        self.forwarded: dict[str, int] = {}
+        """How many batches of a sub-agent's chunks were sent, by the tool call."""
         self.number = run.turns
         """Which turn of its run this is, from 0."""
         self.client_data: Data = cast("Data", incoming.metadata)
@@ -190,7 +192,15 @@ class Turn(Generic[Data]):
             ChunkInvalid: It is not a chunk that the clients accept, or not at this place.
             TooLarge: It is larger than a record may be.
         """
+        self.send(chunk)
+        await self.ready()
+
+    def send(self, chunk: Mapping[str, object]) -> None:
+        """Send `chunk` as `write` does, without waiting for disk or readers."""
         self._answer.send(chunk)
+
+    async def ready(self) -> None:
+        """Wait while disk or readers are far behind; at once in the usual case."""
         await self._answer.ready()
 
     def defer(self, work: Coroutine[Any, Any, object]) -> None:
@@ -237,6 +247,10 @@ class Turn(Generic[Data]):
         """Add what a model call used; `stream_text` does this by itself."""
         self.usage = self.usage + usage
         self.last_usage = usage
+
+    def report(self, event: str, **facts: object) -> None:
+        """Tell consoles and logs of an event; `stream_text` does, of its steps and tools."""
+        self._run.tell(event, **facts)
 
     async def at_step(
         self, messages: Sequence[ModelMessage], *, step: int

@@ -33,6 +33,13 @@ UNANSWERED: Final = "The tool call was not run: the user has not said whether it
 """What the model is told of a call that still waits for its approval."""
 
 
+def is_stand_in(output: ToolResultOutput | None) -> bool:
+    """Tell whether a call has no result of its own: none at all, or what `heal` has put there."""
+    if output is None:
+        return True
+    return output["type"] == "error-text" and output["value"] in (INTERRUPTED, UNANSWERED)
+
+
 def heal(messages: Iterable[ModelMessage]) -> list[ModelMessage]:
     """Return `messages` with a result for every tool call, and no result without its call.
 
@@ -40,6 +47,9 @@ def heal(messages: Iterable[ModelMessage]) -> list[ModelMessage]:
     no. Behind the last user message, calls whose approval has been answered stay open: whoever
     runs the tools has yet to run or deny them. A call that its provider was to run and never did
     is taken out once the user has written on. The messages given are not changed.
+
+    What stands in for the result of a call that the user or the client may still settle is told
+    apart by `is_stand_in`: `stream_text` waits for them instead of telling the model.
     """
     healed: list[ModelMessage] = []
     answer: _Answer = []

@@ -25,6 +25,7 @@ if TYPE_CHECKING:
 logger = logging.getLogger(__name__)
 
 PROVIDER: Final = "anthropic"
+_SEARCHED: Final = "web_search_result_location"
 
 _REASONS: Final[dict[str, FinishReason]] = {
     "end_turn": "stop",
@@ -63,6 +64,8 @@ class AnthropicEvents:
         self._blocks: dict[int, _Block] = {}
         self._counts: dict[str, Any] = {}
         self._head = ModelFinish(reason="other")
+        self._searched = False
+        """Whether a search has shown the pages that it found."""
 
     def feed(self, event: Mapping[str, Any]) -> list[Chunk]:
         """Return the chunks of one event."""
@@ -125,11 +128,20 @@ class AnthropicEvents:
             case "tool_use" | "server_tool_use":
                 self._blocks[event["index"]] = block
                 return _call_start(block, content)
+            case "mcp_tool_use":
+                return [server_tools.mcp_call(content)]
             case _ if kind.endswith("_tool_result"):
-                return server_tools.result_chunks(content, id_prefix=f"{block.id}:")
+                return self._ran(block, content)
             case _:
                 logger.info("%s sent a block of the unknown type %r", self._model, kind)
                 return []
+
+    def _ran(self, block: _Block, content: Mapping[str, Any]) -> list[Chunk]:
+        """Return what a tool that the provider ran has brought."""
+        found = content.get("content")
+        if block.kind == "web_search_tool_result" and isinstance(found, list) and found:
+            self._searched = True
+        return server_tools.result_chunks(content, id_prefix=f"{block.id}:")
 
     def _text_start(self, block: _Block, content: Mapping[str, Any]) -> list[Chunk]:
         """Return the opening of text or reasoning, with whatever stands in it already."""
@@ -166,11 +178,13 @@ class AnthropicEvents:
                 return []
 
     def _cited(self, block: _Block, *citations: dict[str, object]) -> list[Chunk]:
-        """Keep citations for the end of the text; the page is shown their sources at once."""
+        """Keep citations for the end of the text; the page is shown their sources at once.
+
+        What is cited of a search was shown when it was found.
+        """
         block.citations += citations
-        return server_tools.source_chunks(
-            citations, id_prefix=f"{block.id}:{len(block.citations)}:"
-        )
+        fresh = [c for c in citations if not (self._searched and c.get("type") == _SEARCHED)]
+        return server_tools.source_chunks(fresh, id_prefix=f"{block.id}:{len(block.citations)}:")
 
     def _block_stop(self, event: Mapping[str, Any]) -> list[Chunk]:
         block = self._blocks.pop(event["index"], None)

@@ -136,8 +136,7 @@ def _block(role: str, part: Mapping[str, Any], model: str) -> dict[str, Any] | N
         case "tool-call":
             return _call_block(part)
         case "tool-result" if role == "assistant":
-            output, call_id = part["output"], part["toolCallId"]
-            return server_tools.result_block(part["toolName"], call_id, output)
+            return server_tools.result_block(part, prompt.options_of(part, PROVIDER))
         case "tool-result":
             return _result_block(part, model)
         case _:
@@ -164,7 +163,10 @@ def _reasoning_block(part: Mapping[str, Any], model: str) -> dict[str, Any] | No
 
 
 def _call_block(part: Mapping[str, Any]) -> dict[str, Any]:
-    given = part.get("input")
+    options, given = prompt.options_of(part, PROVIDER), part.get("input")
+    mcp = server_tools.mcp_block(part, options)
+    if mcp is not None:
+        return mcp
     block = {
         "type": "server_tool_use" if part.get("providerExecuted") else "tool_use",
         "id": part["toolCallId"],
@@ -172,7 +174,7 @@ def _call_block(part: Mapping[str, Any]) -> dict[str, Any]:
         # A call whose input could not be read is told of with what there was of it.
         "input": given if isinstance(given, dict) else {"rawInvalidInput": given} if given else {},
     }
-    caller = server_tools.caller_block(prompt.options_of(part, PROVIDER).get("caller"))
+    caller = server_tools.caller_block(options.get("caller"))
     return {**block, "caller": caller} if caller else block
 
 

@@ -1,4 +1,4 @@
-"""Tools that Anthropic runs itself (web search, web fetch, code execution): results and sources.
+"""Tools that Anthropic runs itself (web search, code execution, MCP, ...): results and sources.
 
 Results are kept in the form the AI SDK gives them, so that its components can show them and
 `result_block` can send them back: a web search's results cannot be replayed without their
@@ -8,12 +8,14 @@ Results are kept in the form the AI SDK gives them, so that its components can s
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any, Final, cast
 
 from chatrun.models.prompt import to_json
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
     from chatrun.wire.chunks import Chunk
 
 _SEARCH_KEYS: Final = {
@@ -24,7 +26,19 @@ _SEARCH_KEYS: Final = {
     "encrypted_content": "encryptedContent",
 }
 
-_FETCH_KEYS: Final = {"retrieved_at": "retrievedAt", "media_type": "mediaType"}
+# Keys that the AI SDK spells in its own way, by the type of the result that they stand in.
+_RENAMED: Final[Mapping[str, Mapping[str, str]]] = {
+    "web_fetch_result": {"retrieved_at": "retrievedAt", "media_type": "mediaType"},
+    "advisor_result": {"stop_reason": "stopReason"},
+    "advisor_redacted_result": {
+        "stop_reason": "stopReason",
+        "encrypted_content": "encryptedContent",
+    },
+}
+
+_FOUND_TOOLS: Final = "tool_search_tool_search_result"
+_MCP: Final = "mcp-tool-use"
+"""What marks the calls of tools that are on an MCP server."""
 
 
 def caller_metadata(caller: object) -> dict[str, object] | None:
@@ -43,18 +57,48 @@ def caller_block(metadata: object) -> dict[str, object] | None:
     return {key: value for key, value in kept.items() if value is not None}
 
 
+def mcp_call(block: Mapping[str, Any]) -> Chunk:
+    """Return the call of a tool on an MCP server, which arrives in one piece."""
+    metadata = {"anthropic": {"type": _MCP, "serverName": block.get("server_name")}}
+    call = {"toolCallId": block["id"], "toolName": block["name"], "input": block.get("input")}
+    flags = {"providerExecuted": True, "dynamic": True, "providerMetadata": metadata}
+    return cast("Chunk", {"type": "tool-input-available", **call, **flags})
+
+
+def mcp_block(part: Mapping[str, Any], options: Mapping[str, Any]) -> dict[str, Any] | None:
+    """Return the block of such a call, or of its result; None when `part` is neither."""
+    if options.get("type") != _MCP:
+        return None
+    if part["type"] == "tool-call":
+        named = {"name": part["toolName"], "input": part.get("input")}
+        server = {"server_name": options.get("serverName")}
+        return {"type": "mcp_tool_use", "id": part["toolCallId"], **named, **server}
+    output = part["output"]
+    failed = output["type"] == "error-json"
+    content = _parsed(output.get("value")) if failed else output.get("value")
+    head = {"type": "mcp_tool_result", "tool_use_id": part["toolCallId"]}
+    return {**head, "is_error": failed, "content": content}
+
+
 def result_chunks(block: Mapping[str, Any], *, id_prefix: str) -> list[Chunk]:
     """Return the output of a tool that the provider ran, and the pages that a search found."""
     content = block.get("content")
     call: dict[str, Any] = {"toolCallId": block["tool_use_id"], "providerExecuted": True}
-    if isinstance(content, Mapping) and str(content.get("type")).endswith("_error"):
-        error = {"type": content["type"], "errorCode": content.get("error_code")}
-        failed = {"type": "tool-output-error", **call, "errorText": to_json(error)}
-        return [cast("Chunk", failed)]
-    found = _searched(content)
-    output = found if found is not None else _fetched(content)
+    if block["type"] == "mcp_tool_result":
+        call["dynamic"] = True
+        if block.get("is_error"):
+            return [_failed(call, content)]
+    elif isinstance(content, Mapping) and str(content.get("type")).endswith("_error"):
+        return [_failed(call, {"type": content["type"], "errorCode": content.get("error_code")})]
+    output = _output(content)
     chunk = cast("Chunk", {"type": "tool-output-available", **call, "output": output})
-    return [chunk, *(_page(page, f"{id_prefix}{n}") for n, page in enumerate(found or ()))]
+    found = output if block["type"] == "web_search_tool_result" else None
+    pages = found if isinstance(found, list) else []
+    return [chunk, *(_page(page, f"{id_prefix}{n}") for n, page in enumerate(pages))]
+
+
+def _failed(call: Mapping[str, Any], error: object) -> Chunk:
+    return cast("Chunk", {"type": "tool-output-error", **call, "errorText": to_json(error)})
 
 
 def source_chunks(citations: Sequence[Mapping[str, Any]], *, id_prefix: str) -> list[Chunk]:
@@ -70,33 +114,55 @@ def result_type(tool_name: str) -> str:
     return f"{tool_name}_tool_result"
 
 
-def result_block(tool_name: str, call_id: str, output: Mapping[str, Any]) -> dict[str, Any]:
-    """Return the block that tells the model again what its own tool found."""
+def result_block(part: Mapping[str, Any], options: Mapping[str, Any]) -> dict[str, Any]:
+    """Return the block that tells the model again what its own tool found.
+
+    `options` is what the part carries for Anthropic.
+    """
+    mcp = mcp_block(part, options)
+    if mcp is not None:
+        return mcp
+    name, output = part["toolName"], part["output"]
+    failed = str(output.get("type")).startswith("error-")
     value = output.get("value")
-    content = value
-    if str(output.get("type")).startswith("error-"):
-        content = _error_content(tool_name, value)
-    elif isinstance(value, list):
-        content = [_search_result(page) for page in value]
-    elif isinstance(value, Mapping) and value.get("type") == "web_fetch_result":
-        content = _renamed(value, {new: old for old, new in _FETCH_KEYS.items()})
-    return {"type": result_type(tool_name), "tool_use_id": call_id, "content": content}
+    content = _error_content(name, value) if failed else _content(value)
+    caller = caller_block(options.get("caller"))
+    block = {"type": result_type(name), "tool_use_id": part["toolCallId"], "content": content}
+    return {**block, "caller": caller} if caller and name.startswith("web_") else block
 
 
-def _searched(content: object) -> list[dict[str, Any]] | None:
-    """Return a web search's results as the AI SDK has them; None for any other result."""
-    if not isinstance(content, list):
-        return None
-    if any(page.get("type") != "web_search_result" for page in content):
-        return None
-    return [{new: page.get(old) for old, new in _SEARCH_KEYS.items()} for page in content]
+def _output(content: object) -> object:
+    """Return what a tool has brought as the AI SDK has it; what is unknown stays as it is."""
+    if isinstance(content, list):
+        return [_searched(page) for page in content]
+    if not isinstance(content, Mapping):
+        return content
+    kind = str(content.get("type"))
+    if kind == _FOUND_TOOLS:
+        tools = content.get("tool_references") or ()
+        return [{"type": tool.get("type"), "toolName": tool.get("tool_name")} for tool in tools]
+    if kind in ("code_execution_result", "encrypted_code_execution_result"):
+        return {**content, "content": content.get("content") or []}
+    return _renamed(content, _RENAMED.get(kind, {}))
 
 
-def _fetched(content: object) -> object:
-    """Return a page that was fetched as the AI SDK has it; any other result as it is."""
-    if isinstance(content, Mapping) and content.get("type") == "web_fetch_result":
-        return _renamed(content, _FETCH_KEYS)
-    return content
+def _content(value: object) -> object:
+    """Return the same as the API wants it back."""
+    if isinstance(value, list):
+        if any(isinstance(item, Mapping) and "toolName" in item for item in value):
+            tools = [{"type": tool["type"], "tool_name": tool["toolName"]} for tool in value]
+            return {"type": _FOUND_TOOLS, "tool_references": tools}
+        return [_search_result(page) for page in value]
+    kind = str(value.get("type")) if isinstance(value, Mapping) else ""
+    return _renamed(value, {new: old for old, new in _RENAMED.get(kind, {}).items()})
+
+
+def _searched(page: object) -> object:
+    """Return a page that a search found; any other item of a result as it is."""
+    if not isinstance(page, Mapping) or page.get("type") != "web_search_result":
+        return page
+    found = {new: page.get(old) for old, new in _SEARCH_KEYS.items()}
+    return {key: value for key, value in found.items() if value is not None or key != "title"}
 
 
 def _renamed(value: object, names: Mapping[str, str]) -> object:
@@ -108,7 +174,8 @@ def _renamed(value: object, names: Mapping[str, str]) -> object:
 def _search_result(page: object) -> object:
     if not isinstance(page, Mapping) or page.get("type") != "web_search_result":
         return page
-    return {old: page.get(new, page.get(old)) for old, new in _SEARCH_KEYS.items()}
+    found = {old: page.get(new, page.get(old)) for old, new in _SEARCH_KEYS.items()}
+    return {key: value for key, value in found.items() if value is not None or key == "page_age"}
 
 
 def _page(page: Mapping[str, Any], source_id: str) -> Chunk:
@@ -143,11 +210,16 @@ def _source(cited: Mapping[str, Any], source_id: str) -> Chunk | None:
 
 def _error_content(tool_name: str, value: object) -> dict[str, Any]:
     """Return the error of a tool as its result block wants it."""
-    found = value
-    if isinstance(value, str):
-        try:
-            found = json.loads(value)
-        except ValueError:
-            found = None
+    found = _parsed(value)
     code = found.get("errorCode") if isinstance(found, Mapping) else None
     return {"type": f"{result_type(tool_name)}_error", "error_code": code or "unavailable"}
+
+
+def _parsed(value: object) -> object:
+    """Return what a text says as JSON; whatever is no such text stays as it is."""
+    if not isinstance(value, str):
+        return value
+    try:
+        return json.loads(value)
+    except ValueError:
+        return value

@@ -51,11 +51,7 @@ def foreign_error(exc: Exception, *, model: str, answering: bool = False) -> Pro
 
     `answering` tells that the answer had begun.
     """
-    names = {
-        base.__name__
-        for base in type(exc).__mro__
-        if base.__module__.partition(".")[0] in _PACKAGES
-    }
+    names = _names(exc)
     if isinstance(exc, ProviderError):
         return exc
     if not names:
@@ -71,6 +67,29 @@ def foreign_error(exc: Exception, *, model: str, answering: bool = False) -> Pro
         return unexpected(exc, model=model)
     body = getattr(exc, "body", None)
     return event_error(body if isinstance(body, Mapping) else {"message": str(exc)}, model=model)
+
+
+def _names(exc: BaseException) -> set[str]:
+    """Return the names of an exception's classes that a provider's package defines."""
+    return {
+        base.__name__
+        for base in type(exc).__mro__
+        if base.__module__.partition(".")[0] in _PACKAGES
+    }
+
+
+def agent_error(exc: Exception, *, agent: str) -> Exception:
+    """Return what ended a brought agent's run: a provider's failure in our words, else as it is.
+
+    Agents raise it bare or as the cause of an error of their own, which may carry a status.
+    """
+    cause: BaseException | None = exc
+    while isinstance(cause, Exception):
+        if _names(cause):
+            return foreign_error(cause, model=agent, answering=True) or exc
+        cause = cause.__cause__
+    status = getattr(exc, "status_code", None)
+    return _status_error(exc, status, agent) if isinstance(status, int) else exc
 
 
 def unexpected(exc: Exception, *, model: str) -> ProviderRejected:

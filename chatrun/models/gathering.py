@@ -11,6 +11,11 @@ from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any, Final, cast
 
 from chatrun.errors import ChunkInvalid, ProviderTruncated
+from chatrun.models.agents import Telling, family_of, plain
+from chatrun.models.agents_langgraph import LangGraphReader, is_graph_dict
+from chatrun.models.agents_openai import OpenAIAgentsReader
+from chatrun.models.agents_pydantic import PydanticAIReader, RunEnded
+from chatrun.models.agents_sources import GraphItem
 from chatrun.models.anthropic_events import AnthropicEvents
 from chatrun.models.openai_chat_events import ChatEvents
 from chatrun.models.openai_responses_events import ResponsesEvents
@@ -19,6 +24,7 @@ from chatrun.models.whole import chunks_of_message, events_of_reply
 if TYPE_CHECKING:
     from collections.abc import Callable
 
+    from chatrun.models.agents import EarlierCall, Reader
     from chatrun.models.base import ModelFinish
     from chatrun.models.reading import Converter
     from chatrun.models.sources import StreamEnded
@@ -32,6 +38,12 @@ _CONVERTERS: Final[Mapping[str, Callable[..., Converter]]] = {
     "openai": ResponsesEvents,
 }
 
+_READERS: Final[Mapping[str, Callable[[Telling], Reader]]] = {
+    "pydantic-ai": PydanticAIReader,
+    "openai-agents": OpenAIAgentsReader,
+    "langchain": LangGraphReader,
+}
+
 # What `MessageStream` of the anthropic package adds to the wire's own events.
 _ECHOES: Final = frozenset(("text", "thinking", "input_json", "citation", "signature", "ping"))
 
@@ -39,9 +51,14 @@ _ECHOES: Final = frozenset(("text", "thinking", "input_json", "citation", "signa
 class Gathering:
     """The answer of one task in the making."""
 
-    def __init__(self) -> None:
+    def __init__(self, earlier: EarlierCall | None = None) -> None:
+        """Gather an answer; `earlier` knows the calls of the message that it goes on with."""
         self.finish: ModelFinish | None = None
         """How the last provider's answer ended."""
+        self._finishes: list[ModelFinish] = []
+        self._earlier = earlier
+        self._agents: dict[str, tuple[Telling, Reader]] = {}
+        """What reads the runs of brought agents, by their family."""
         self.finish_reason: str | None = None
         self._token = secrets.token_hex(3)
         self._count = 0
@@ -63,6 +80,8 @@ class Gathering:
         """
         if isinstance(item, str):
             return self._say(item) if item else []
+        if (agent := _agent_of(item)) is not None:
+            return self._tell(agent, item.value if isinstance(item, GraphItem) else item)
         event = item if isinstance(item, Mapping) else _as_dict(item)
         kind = kind_of(event)
         match kind:
@@ -81,6 +100,11 @@ class Gathering:
             case _:
                 return self._convert(kind, event)
 
+    def take_finishes(self) -> list[ModelFinish]:
+        """Return how each model call ended that has ended since this was last asked."""
+        taken, self._finishes = self._finishes, []
+        return taken
+
     def stream_ended(self, ended: StreamEnded) -> list[Chunk]:
         """Return the end of a stream's answer.
 
@@ -97,10 +121,30 @@ class Gathering:
     def close(self) -> list[Chunk]:
         """Return what is left to send: the ends of text and step, and why the answer ended."""
         chunks = [*self._end_text(), *self._end_reply(), *self._end_step()]
+        for telling, reader in self._agents.values():
+            chunks += self._taken(telling, reader.close())
         reason = self.finish.reason if self.finish is not None else self.finish_reason
         if reason is not None and not self._finished:
             chunks.append(cast("Chunk", {"type": "finish", "finishReason": reason}))
         return chunks
+
+    def _tell(self, agent: str, item: object) -> list[Chunk]:
+        """Return the chunks of what a brought agent tells."""
+        if agent not in self._agents:
+            telling = Telling(self._earlier)
+            self._agents[agent] = (telling, _READERS[agent](telling))
+        telling, reader = self._agents[agent]
+        return self._taken(telling, reader.feed(item))
+
+    def _taken(self, telling: Telling, chunks: list[Chunk]) -> list[Chunk]:
+        """Return an agent's chunks in their place, and take over how its model calls ended."""
+        self._note(telling.finishes)
+        telling.finishes = []
+        return [told for chunk in chunks for told in self._pass(chunk)]
+
+    def _note(self, finishes: list[ModelFinish]) -> None:
+        self._finishes += finishes
+        self.finish = finishes[-1] if finishes else self.finish
 
     def _say(self, text: str) -> list[Chunk]:
         start: list[Chunk] = []
@@ -150,7 +194,8 @@ class Gathering:
         if converter is None:
             return []
         chunks = converter.close()
-        self.finish = converter.finish or self.finish
+        if converter.finish is not None:
+            self._note([converter.finish])
         return [*chunks, *self._end_step()]
 
     def _begin_step(self) -> list[Chunk]:
@@ -173,6 +218,15 @@ class Gathering:
     def _new_id(self) -> str:
         self._count += 1
         return f"{self._token}{self._count}"
+
+
+def _agent_of(item: object) -> str | None:
+    """Return which family of agents an item comes from."""
+    if isinstance(item, GraphItem | tuple):
+        return "langchain"
+    if isinstance(item, Mapping):
+        return "langchain" if is_graph_dict(item) else None
+    return family_of(item) or ("pydantic-ai" if isinstance(item, RunEnded) else None)
 
 
 def kind_of(event: Event) -> str | None:
@@ -211,9 +265,11 @@ def _kind_of_untyped(event: Event) -> str | None:
 def _as_dict(item: Any) -> dict[str, Any]:
     """Return an event object of a package as the JSON it came from."""
     if not hasattr(item, "model_dump"):
+        if hasattr(item, "choices"):  # of a package that copies the shape of OpenAI's chunks
+            return cast("dict[str, Any]", plain(item, fallback=vars))
         raise ChunkInvalid(
             f"a task cannot send {_described(item)}: send text, chunks, a UI message, a stream of "
-            "the anthropic or openai packages, or an iterator of these"
+            "the anthropic or openai packages, a run of an agent, or an iterator of these"
         )
     dumped = item.model_dump(mode="json", exclude_unset=True, warnings=False)
     return cast("dict[str, Any]", dumped)

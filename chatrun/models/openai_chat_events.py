@@ -37,6 +37,8 @@ class _Call:
     name: str = ""
     input: list[str] = field(default_factory=list)
     started: bool = False
+    index: object = None
+    """Its place among the calls, where the server tells it."""
 
 
 class ChatEvents:
@@ -90,7 +92,11 @@ class ChatEvents:
 
     def close(self) -> list[Chunk]:
         """Return the end of the open part, and each call with its whole input."""
-        return [*self._end_part(), *(_call_end(call) for call in self._calls if call.started)]
+        calls = [call for call in self._calls if call.started]
+        places = [call.index for call in calls]
+        if all(isinstance(place, int) for place in places):
+            calls.sort(key=lambda call: cast("int", call.index))
+        return [*self._end_part(), *(_call_end(call) for call in calls)]
 
     def _check(self, event: Mapping[str, Any]) -> None:
         """Raise the error that an event without choices may be."""
@@ -159,7 +165,7 @@ class ChatEvents:
             same = [call for call in self._calls if call.id == call_id] if call_id else self._calls
             call = same[-1] if same else None
         if call is None or (name and call_id and call.id and call_id != call.id):
-            call = _Call()
+            call = _Call(index=index)
             self._calls.append(call)
         self._by_index[index] = call
         call.id = call.id or call_id

@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, Final, cast
 
 from chatrun.models import faults
+from chatrun.models import openai_server_tools as server_tools
 from chatrun.models.base import ModelFinish
 from chatrun.models.converting import call_end, counted
 
@@ -22,6 +23,8 @@ _CUT: Final[dict[str, FinishReason]] = {
     "max_output_tokens": "length",
     "content_filter": "content-filter",
 }
+# The search that shows what an annotation of this type cites.
+_SEARCHES: Final = {"url_citation": "url", "file_citation": "file_search"}
 
 
 @dataclass(slots=True)
@@ -40,6 +43,10 @@ class _Item:
     summaries: list[str] = field(default_factory=list)
     """Ids of the reasoning parts that are open."""
     annotations: list[dict[str, Any]] = field(default_factory=list)
+    container: str | None = None
+    """Where the code interpreter runs."""
+    complete: bool = False
+    """Whether the call of a tool that the provider runs has been told of in full."""
 
 
 class ResponsesEvents:
@@ -55,7 +62,9 @@ class ResponsesEvents:
         self._called = False
         self._refused = False
         self._sources: set[str] = set()
-        """The pages that were shown as sources."""
+        """The pages and files that were shown as sources."""
+        self._searched: set[str] = set()
+        """What searches have shown sources of: "url", "file_search"."""
 
     def feed(self, event: Mapping[str, Any]) -> list[Chunk]:
         """Return the chunks of one event."""
@@ -83,6 +92,10 @@ class ResponsesEvents:
         self._refused = True
         return self._text(event)
 
+    def _refusal_done(self, event: Mapping[str, Any]) -> list[Chunk]:
+        self._refused = True
+        return []
+
     # --- items ------------------------------------------------------------------------------
 
     def _added(self, event: Mapping[str, Any]) -> list[Chunk]:
@@ -102,10 +115,10 @@ class ResponsesEvents:
                 item.call_id, item.name = told["call_id"], told["name"]
                 plain = {"inputEncoding": "text"} if item.kind == "custom_tool_call" else {}
                 chunks = [_call("tool-input-start", item, **plain)]
-            case "web_search_call" | "image_generation_call":
-                item.call_id, item.name = item.id, item.kind.removesuffix("_call")
-                ready = _call("tool-input-available", item, input={}, providerExecuted=True)
-                chunks = [_call("tool-input-start", item, providerExecuted=True), ready]
+            case kind if kind in server_tools.KINDS:
+                item.complete = item.kind in server_tools.WHOLE
+                item.container = told.get("container_id")
+                chunks = server_tools.begun(told)
             case _:
                 return []
         self._items[event["output_index"]] = item
@@ -123,7 +136,7 @@ class ResponsesEvents:
             case "reasoning":
                 # Only here is the encrypted content complete; `added` may hold a part of it.
                 return self._reasoning_done(item, told)
-            case "web_search_call" | "image_generation_call":
+            case kind if kind in server_tools.KINDS:
                 return self._ran(item, told)
             case "custom_tool_call":
                 text = told.get("input") or "".join(item.input)
@@ -141,20 +154,32 @@ class ResponsesEvents:
         return [{"type": "tool-input-delta", "toolCallId": item.call_id, "inputTextDelta": piece}]
 
     def _ran(self, item: _Item, told: Mapping[str, Any]) -> list[Chunk]:
-        """Return what a tool that the provider ran has brought."""
-        if item.kind == "image_generation_call":
-            return [_output(item, {"result": told.get("result")})]
-        action = dict(told.get("action") or {})
-        sources = action.pop("sources", None) or []
-        output = {"action": action, "sources": sources}
-        return [_output(item, output), *(c for s in sources for c in self._source(s))]
+        """Return what a tool that the provider ran has brought, and where it found it."""
+        call = [] if item.complete else server_tools.called(told)
+        chunks = [*call, *server_tools.ended(told)]
+        for source in server_tools.found(told):
+            self._searched.add(source["type"])
+            chunks += self._source(source)
+        return chunks
+
+    def _code(self, event: Mapping[str, Any]) -> list[Chunk]:
+        item = self._items.get(event["output_index"])
+        piece = event["delta"]
+        return [server_tools.input_piece(item.id, piece)] if item is not None and piece else []
+
+    def _code_done(self, event: Mapping[str, Any]) -> list[Chunk]:
+        """Return the call of the interpreter; its input comes ahead of what it says itself."""
+        item = self._items.get(event["output_index"])
+        if item is None:
+            return []
+        item.complete = True
+        return server_tools.code_called(item.id, item.container, event["code"])
 
     def _partial_image(self, event: Mapping[str, Any]) -> list[Chunk]:
         item = self._items.get(event["output_index"])
         if item is None:
             return []
-        result = {"result": event.get("partial_image_b64")}
-        return [_output(item, result, preliminary=True)]
+        return [server_tools.partial_image(item.id, event.get("partial_image_b64"))]
 
     # --- reasoning --------------------------------------------------------------------------
 
@@ -193,6 +218,9 @@ class ResponsesEvents:
         if item is None:
             return []
         item.annotations.append(dict(told))
+        # What is cited of a search was shown when it was found.
+        if _SEARCHES.get(str(told.get("type"))) in self._searched:
+            return []
         return self._source(told)
 
     def _source(self, told: Mapping[str, Any]) -> list[Chunk]:
@@ -201,16 +229,9 @@ class ResponsesEvents:
         if not key or key in self._sources:
             return []
         self._sources.add(key)
-        source: dict[str, Any] = {"sourceId": f"{self._prefix}s{self._count}"}
+        source_id = f"{self._prefix}s{self._count}"
         self._count += 1
-        if told.get("url"):
-            title = {"title": told["title"]} if told.get("title") else {}
-            return [cast("Chunk", {"type": "source-url", **source, "url": key, **title})]
-        name = told.get("filename") or key
-        source |= {"mediaType": "text/plain", "title": name, "filename": name}
-        metadata = {PROVIDER: {"fileId": told.get("file_id"), "type": told.get("type")}}
-        document = {"type": "source-document", **source, "providerMetadata": metadata}
-        return [cast("Chunk", document)]
+        return [server_tools.source(told, source_id)]
 
     # --- the end ----------------------------------------------------------------------------
 
@@ -218,7 +239,11 @@ class ResponsesEvents:
         response = event["response"]
         raw = (response.get("incomplete_details") or {}).get("reason")
         calm: FinishReason = "tool-calls" if self._called else "stop"
-        reason = _CUT.get(raw, "other") if raw else "content-filter" if self._refused else calm
+        reason: FinishReason
+        if raw:
+            reason = _CUT.get(raw) or ("tool-calls" if self._called else "other")
+        else:
+            reason = "content-filter" if self._refused and not self._called else calm
         self.ended = True
         self.finish = ModelFinish(
             reason=reason,
@@ -239,12 +264,15 @@ _HANDLERS: Final[dict[str, Callable[[ResponsesEvents, Mapping[str, Any]], list[C
     "response.output_item.added": ResponsesEvents._added,
     "response.output_item.done": ResponsesEvents._done,
     "response.refusal.delta": ResponsesEvents._refusal,
+    "response.refusal.done": ResponsesEvents._refusal_done,
     "response.output_text.annotation.added": ResponsesEvents._annotation,
     "response.reasoning_summary_part.added": ResponsesEvents._summary_added,
     "response.reasoning_summary_text.delta": ResponsesEvents._thought,
     "response.reasoning_text.delta": ResponsesEvents._thought,
     "response.function_call_arguments.delta": ResponsesEvents._arguments,
     "response.custom_tool_call_input.delta": ResponsesEvents._arguments,
+    "response.code_interpreter_call_code.delta": ResponsesEvents._code,
+    "response.code_interpreter_call_code.done": ResponsesEvents._code_done,
     "response.image_generation_call.partial_image": ResponsesEvents._partial_image,
     "response.completed": ResponsesEvents._ended,
     "response.incomplete": ResponsesEvents._ended,
@@ -261,11 +289,6 @@ def _part(kind: str, part_id: str, metadata: Mapping[str, Any]) -> Chunk:
 def _call(kind: str, item: _Item, **fields: Any) -> Chunk:
     call = {"type": kind, "toolCallId": item.call_id, "toolName": item.name, **fields}
     return cast("Chunk", call)
-
-
-def _output(item: _Item, output: object, **fields: Any) -> Chunk:
-    head = {"type": "tool-output-available", "toolCallId": item.call_id, "output": output}
-    return cast("Chunk", {**head, "providerExecuted": True, **fields})
 
 
 def _item_id(item: _Item) -> dict[str, Any]:

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any, Final
 
+from chatrun.models import openai_server_tools as server_tools
 from chatrun.models import prompt
 from chatrun.models.base import NamedTool
 from chatrun.models.openai_names import is_reasoning_model, sampling
@@ -55,6 +56,8 @@ def _include(name: str, request: ModelRequest, asked: object) -> list[str] | Non
     natives = [str((tool.native or {}).get("type")) for tool in request.tools]
     if any(kind.startswith("web_search") for kind in natives):
         wanted.append("web_search_call.action.sources")
+    if "code_interpreter" in natives:
+        wanted.append("code_interpreter_call.outputs")
     return list(dict.fromkeys(wanted)) or None
 
 
@@ -106,7 +109,11 @@ def _user_part(part: Mapping[str, Any], model: str) -> dict[str, Any]:
 
 
 def _assistant(parts: Sequence[Mapping[str, Any]]) -> list[dict[str, Any]]:
-    """Return the items of one step. Tools that the provider ran itself are not told of again."""
+    """Return the items of one step.
+
+    Of the tools that the provider ran itself only web searches are told of again: the API takes no
+    others without what it has stored.
+    """
     items: list[dict[str, Any]] = []
     reasoning: dict[str, dict[str, Any]] = {}
     for part in parts:
@@ -117,6 +124,11 @@ def _assistant(parts: Sequence[Mapping[str, Any]]) -> list[dict[str, Any]]:
                 _add_reasoning(part, reasoning, items)
             case "tool-call" if not part.get("providerExecuted"):
                 items.append(_call(part))
+            case "tool-result":
+                searched = server_tools.web_search_item(part)
+                items += [searched] if searched is not None else []
+            case _:
+                pass
     return [
         item for item in items if item.get("type") != "reasoning" or "encrypted_content" in item
     ]

@@ -1,8 +1,8 @@
 """Whatever a task returns or yields, taken apart into single items, in order, and closed.
 
 A source may be awaited, entered, iterated asynchronously or in a thread; what it gives may be a
-source again. Provider packages are never imported: their streams are known by the name of the
-package that defines them.
+source again. Packages of providers and agents are never imported: their streams are known by the
+name of the package that defines them.
 """
 
 from __future__ import annotations
@@ -14,7 +14,8 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Final
 
 from chatrun.aio import close_quietly
-from chatrun.models import faults
+from chatrun.models import agents_sources, faults
+from chatrun.models.agents_langgraph import is_graph_tuple
 from chatrun.models.threads import ThreadedIterator
 
 if TYPE_CHECKING:
@@ -42,7 +43,7 @@ async def items_of(value: object) -> AsyncGenerator[object]:
     Closing the generator closes the source. An exception of a provider's stream comes out as a
     `ProviderError`; what the user's own code raises comes out as it is.
     """
-    if inspect.isawaitable(value) and not isinstance(value, AsyncIterable):
+    while inspect.isawaitable(value) and not isinstance(value, AsyncIterable):
         value = await value
     if value is None:
         return
@@ -58,7 +59,7 @@ async def items_of(value: object) -> AsyncGenerator[object]:
 def is_leaf(value: object) -> bool:
     """Tell whether `value` is an item rather than a source: text, a dict or an event object."""
     # Event objects of the packages can be iterated, too: over their fields.
-    return isinstance(value, _LEAVES) or hasattr(value, "model_dump")
+    return isinstance(value, _LEAVES) or hasattr(value, "model_dump") or is_graph_tuple(value)
 
 
 def package_of(value: object) -> str | None:
@@ -71,6 +72,9 @@ def _nested(value: object) -> AsyncGenerator[object] | None:
     """Return the items of a source; None for what is no source."""
     if is_leaf(value):
         return None
+    run = agents_sources.open_run(value)
+    if run is not None:
+        return _of_run(run, value)
     if isinstance(value, AsyncIterable):
         return _from_async(value)
     if isinstance(value, list | tuple):
@@ -88,20 +92,33 @@ def _is_sync_manager(value: object) -> bool:
 
 async def _entered(manager: AbstractAsyncContextManager[object]) -> AsyncGenerator[object]:
     """Yield the items of what an asynchronous context manager gives, such as a stream manager."""
-    package = package_of(manager)
+    package, agent = package_of(manager), agents_sources.agent_of(manager)
     try:
         async with manager as value:
             async with aclosing(items_of(value)) as items:
                 async for item in items:
                     yield item
     except Exception as exc:
-        if (error := _translated(exc, package)) is exc:
+        if (error := _translated(exc, package, agent)) is exc:
             raise
         raise error from exc
 
 
+async def _of_run(run: AsyncGenerator[object], value: object) -> AsyncGenerator[object]:
+    """Yield the items of an agent's run; closing it ends the run."""
+    agent = agents_sources.agent_of(value)
+    async with aclosing(run):
+        try:
+            async for item in run:
+                yield item
+        except Exception as exc:
+            if (error := _translated(exc, None, agent)) is exc:
+                raise
+            raise error from exc
+
+
 async def _from_async(source: AsyncIterable[object]) -> AsyncGenerator[object]:
-    package = package_of(source)
+    package, agent = package_of(source), agents_sources.agent_of(source)
     iterator = aiter(source)
     try:
         while True:
@@ -110,9 +127,11 @@ async def _from_async(source: AsyncIterable[object]) -> AsyncGenerator[object]:
             except StopAsyncIteration:
                 break
             except Exception as exc:
-                if (error := _translated(exc, package)) is exc:
+                if (error := _translated(exc, package, agent)) is exc:
                     raise
                 raise error from exc
+            if agent is not None:
+                item = agents_sources.marked(item, agent)
             if is_leaf(item):
                 yield item
                 continue
@@ -166,8 +185,10 @@ async def _close(*sources: object) -> None:
             await close_quietly(closing, within_s=CLOSE_S, what=type(source).__name__)
 
 
-def _translated(exc: Exception, package: str | None) -> Exception:
+def _translated(exc: Exception, package: str | None, agent: str | None = None) -> Exception:
     """Return what an exception means: of a provider's stream in our words, of others as it is."""
+    if agent is not None:
+        return faults.agent_error(exc, agent=agent)
     if package is None:
         return exc
     return faults.foreign_error(exc, model=package, answering=True) or exc

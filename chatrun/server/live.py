@@ -171,7 +171,7 @@ class Live:
         closed = await self.store.close_session(session.id, reason=reason)
         place = self._places.get(session.id)
         if place is not None and place.run is not None:
-            place.run.leave(stop=True)  # its end writes the closing record
+            place.run.close(reason=closed.closed_reason)  # its end writes the closing record
             self._watch_stop(place.run)
         else:
             await self._revive(session.id, why=RESTARTED)

@@ -4,10 +4,13 @@ from __future__ import annotations
 
 import asyncio
 import logging
+from dataclasses import replace
 from typing import TYPE_CHECKING
 
+from chatrun.engine.recovery import closed_headers
 from chatrun.errors import Fenced, StoreError, StoreUnavailable
 from chatrun.wire.inputs import Stop, parse_input, wakes
+from chatrun.wire.records import control_line, parse_control
 from chatrun.worker.protocol import (
     Acknowledge,
     Committed,
@@ -18,7 +21,7 @@ from chatrun.worker.protocol import (
 )
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Mapping
 
     from chatrun.server.tails import Tail
     from chatrun.store.base import OutWrite, Session, Store
@@ -64,6 +67,8 @@ class ServedRun:
         self._on_lost = on_lost
         self._unacknowledged = 0
         self._is_lost = False
+        self._closed: Mapping[str, str] = {}
+        """What a turn's end says of the session since that was closed."""
 
     def start(self, message: StartRun) -> None:
         """Tell the worker to begin."""
@@ -92,6 +97,11 @@ class ServedRun:
         """Ask the run to end after its turn, with `stop` to end its turn as well."""
         self.worker.send(Leave(self.number, stop=stop))
 
+    def close(self, *, reason: str | None) -> None:
+        """Ask the run to end its turn and itself: the session was closed, for `reason`."""
+        self._closed = closed_headers(reason)
+        self.leave(stop=True)
+
     def forget_stop(self) -> None:
         """Give up waiting for a stop to take effect: it has, or nobody waits any more."""
         if self.stop_timer is not None:
@@ -106,6 +116,8 @@ class ServedRun:
         if write.in_cursor is not None:
             self.consumed = max(self.consumed, write.in_cursor)
         self._note_turn(write)
+        if write.ends_turn and self._closed:
+            write = _with_headers(write, self._closed)
         size = sum(map(len, write.lines))
         durable = asyncio.ensure_future(self._store.write_out(self.session_id, self.epoch, write))
         durable.add_done_callback(lambda done: self._written(done, size=size, waits=message.waits))
@@ -153,6 +165,13 @@ class ServedRun:
         self.forget_stop()
         error = error if error is not None else Fenced("the session was taken over")
         self.worker.send(RunLost(self.number, error.code, str(error)[:1000]))
+
+
+def _with_headers(write: OutWrite, headers: Mapping[str, str]) -> OutWrite:
+    """Return a turn's end with more headers on its turn-complete record, the last one."""
+    end = parse_control(write.lines[-1])
+    line = control_line(end.subtype, {**end.headers, **headers})
+    return replace(write, lines=(*write.lines[:-1], line))
 
 
 def is_stop(body: str) -> bool:

@@ -66,6 +66,7 @@ async def harness(
     async with plain_group() as group:
         served = Served(task, session, kept, group, show_errors=show_errors)
         try:
+            await served.remember()
             await served.start()
             if preload:
                 await served.preload()
@@ -196,7 +197,7 @@ class Harness:
         """Return every turn and action that has ended since the harness began, oldest first."""
         served = self._own("turns")
         await served.catch_up()
-        return list(ended_turns(served.tape.lines, {}, served.settled))
+        return list(ended_turns(served.tape.lines, served.known, served.settled))
 
     async def all_chunks(self) -> list[Chunk]:
         """Return every chunk that was streamed since the harness began."""

@@ -4,24 +4,31 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
+import orjson
+
 from chatrun.engine.hooks import BOOT, PRELOAD
 from chatrun.testing.serving import Server
 from chatrun.testing.settling import Settling
 from chatrun.testing.tape import Tape
 from chatrun.testing.waiting import Signal, waiting_for
-from chatrun.wire.ids import START, Cursor
+from chatrun.wire.ids import Cursor
 from chatrun.wire.inputs import wakes
 
 if TYPE_CHECKING:
     import asyncio
+    from collections.abc import Mapping
 
     from chatrun.engine.task import ChatTask
+    from chatrun.messages.types import UIMessage
     from chatrun.server.live import Live
     from chatrun.store.base import Session, Store
 
 
 class Served:
-    """The server of one session, in `group`, with a tape of all that comes of it."""
+    """The server of one session, in `group`, with a tape of all that comes of it.
+
+    The tape begins behind the last turn that had ended before.
+    """
 
     def __init__(
         self,
@@ -34,9 +41,12 @@ class Served:
     ) -> None:
         self._task = task
         self._session = session
+        self._store = store
         self._group = group
         self._signal = Signal()
-        self.tape = Tape(self._signal, after=START)
+        self.tape = Tape(self._signal, after=Cursor(session.turn_end))
+        self.known: Mapping[str, UIMessage] = {}
+        """The messages that the transcript had at the beginning, by id."""
         self._settling = Settling(session, self._signal)
         self._server = Server(
             (task,),
@@ -54,6 +64,12 @@ class Served:
     async def start(self) -> None:
         """Start the server; it takes up what the store has of the session."""
         await self._server.start(self._group)
+
+    async def remember(self) -> None:
+        """Take note of the messages there are; called once, before anything is said."""
+        page = await self._store.read_transcript(self._session.id)
+        messages: list[UIMessage] = [orjson.loads(body) for body in page.messages]
+        self.known = {message["id"]: message for message in messages}
 
     async def preload(self) -> None:
         """Start a run ahead of the first message, and wait for the hooks of its beginning.

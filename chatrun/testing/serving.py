@@ -12,7 +12,7 @@ from chatrun.testing.waiting import plain_group
 from chatrun.worker.launch import launch_in_process
 from chatrun.worker.loader import Loaded
 from chatrun.worker.pool import Pool
-from chatrun.worker.protocol import Configure
+from chatrun.worker.protocol import Configure, RunEnded
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Callable, Coroutine
@@ -44,7 +44,8 @@ async def serve_tasks(
 class Server:
     """A server without HTTP: its live side and one worker, as often as it is started.
 
-    `hear` is told first of what the worker says; `beside` runs along from before the first turn.
+    `hear` is told first of what the worker says, and that its runs have ended when it dies;
+    `beside` runs along from before the first turn.
     """
 
     def __init__(
@@ -111,8 +112,11 @@ class Server:
             live.on_message(worker, message)
 
         def gone(worker: Worker) -> None:
-            if not self._ending.is_set():  # who was killed tidies nothing up
-                live.on_gone(worker)
+            if self._ending.is_set():
+                return  # who was killed tidies nothing up
+            for run in worker.runs:
+                self._hear(worker, RunEnded(run, "gone"))
+            live.on_gone(worker)
 
         return Pool(
             group,

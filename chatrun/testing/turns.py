@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 import orjson
 
+from chatrun.errors import ChunkInvalid
 from chatrun.messages.fold import MessageFold
 from chatrun.wire.records import (
     IN_EVENT_ID,
@@ -83,8 +84,6 @@ class PendingTurn:
         self._wait_settled = wait_settled
         self._begun = False
         self._chunks: list[Chunk] = []
-        self._others: list[Chunk] = []
-        """Chunks behind the last turn's end that belong to no turn which has begun."""
         self._given = 0
         self._outcome: str | None = None
 
@@ -130,18 +129,15 @@ class PendingTurn:
 
     def _take(self, line: Line) -> None:
         if not is_control(line):
-            (self._chunks if self._begun else self._others).append(orjson.loads(line))
+            if self._begun:
+                self._chunks.append(orjson.loads(line))
             return
         control = parse_control(line)
         seq = int(control.headers.get(IN_EVENT_ID, -1))
         if control.subtype == TURN_START:
             self._begun = seq == self._seq
-        elif control.subtype == TURN_COMPLETE:
-            if seq >= self._seq:
-                self._outcome = control.headers[OUTCOME]
-                if not self._begun:  # its run failed to boot
-                    self._chunks = self._others
-            self._others = []
+        elif control.subtype == TURN_COMPLETE and seq >= self._seq:
+            self._outcome = control.headers[OUTCOME]
 
 
 def ended_turns(
@@ -169,11 +165,15 @@ def ended_turns(
 def fold_message(chunks: Iterable[Chunk], known: Mapping[str, UIMessage]) -> UIMessage | None:
     """Return the message that the chunks of a turn make, None when they make none.
 
-    It goes on with the one of `known` whose id it has.
+    It goes on with the one of `known` whose id it has. It ends, as a page's does, at a chunk that
+    does not fit.
     """
     fold: MessageFold | None = None
     for chunk in chunks:
         if fold is None:
             fold = MessageFold(known.get(chunk.get("messageId", "")))
-        fold.apply(chunk)
+        try:
+            fold.apply(chunk)
+        except ChunkInvalid:
+            break
     return fold.message if fold is not None and fold.message["parts"] else None

@@ -41,19 +41,19 @@ class Signal:
 
 
 @asynccontextmanager
-async def waiting_for(what: str) -> AsyncIterator[None]:
-    """Give the block 20 seconds.
+async def waiting_for(what: str, *, wait_s: float = WAIT_S) -> AsyncIterator[None]:
+    """Give the block `wait_s` seconds.
 
     Raises:
         TimeoutError: It took longer; the message says `what` did not happen.
     """
-    limit = asyncio.timeout(WAIT_S)
+    limit = asyncio.timeout(wait_s)
     try:
         async with limit:
             yield
     except TimeoutError:
         if limit.expired():
-            raise TimeoutError(f"waited {WAIT_S:g} s, and {what} did not happen") from None
+            raise TimeoutError(f"waited {wait_s:g} s, and {what} did not happen") from None
         raise
 
 

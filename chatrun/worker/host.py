@@ -6,15 +6,17 @@ import asyncio
 import logging
 import os
 import sys
+import time
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import orjson
 
+from chatrun.ai.watch import error_type
 from chatrun.aio import end_within
 from chatrun.engine.history import History
 from chatrun.engine.mailbox import Mailbox
-from chatrun.engine.run import Run, RunInfo
+from chatrun.engine.run import Run, RunInfo, ServerAddress
 from chatrun.errors import Fenced, StoreError, StoreUnavailable
 from chatrun.worker.discover import find_task_files
 from chatrun.worker.loader import (
@@ -73,6 +75,7 @@ class WorkerHost:
         self._loaded = loaded
         self._tasks: Mapping[str, ChatTask[Any]] = {}
         self._show_errors = False
+        self._server: ServerAddress | None = None
         self._root: Path | None = None
         self._module_count = 0
         self._active: dict[int, _Active] = {}
@@ -120,6 +123,8 @@ class WorkerHost:
     def _configure(self, message: Configure) -> None:
         root = Path(message.root)
         self._show_errors = message.show_errors
+        if message.url is not None:
+            self._server = ServerAddress(message.url, message.secret)
         if message.dotenv is not None:
             _read_dotenv(Path(message.dotenv))
         loaded = self._loaded
@@ -161,12 +166,15 @@ class WorkerHost:
             history=History(map(orjson.loads, message.messages)),
             kept=message.state,
             report=self._report,
+            server=self._server,
         )
         work = asyncio.create_task(self._serve(message.run, run), name=f"run {message.run_id}")
         self._active[message.run] = _Active(run, port, work)
 
     async def _serve(self, number: int, run: Run) -> None:
         """Serve `run` to its end and tell the server how it ended."""
+        began, failure = time.monotonic(), None
+        run.tell("run-started", continuation=run.info.continuation, preloaded=run.info.preloaded)
         try:
             reason, error = str(await run.serve()), None
         except StoreError as exc:
@@ -176,8 +184,11 @@ class WorkerHost:
         except Exception as exc:
             logger.exception("run %s failed", run.info.run_id)
             reason, error = "failed", f"{type(exc).__name__}: {exc}"
+            failure = error_type(exc)
         finally:
             self._active.pop(number, None)
+        took_s = round(time.monotonic() - began, 4)
+        run.tell("run-ended", reason=reason, turns=run.turns, took_s=took_s, error_type=failure)
         self._send(RunEnded(number, reason, error))
 
     def _leave(self, number: int | None, *, stop: bool) -> None:

@@ -19,13 +19,14 @@ from types import CodeType
 from typing import TYPE_CHECKING, Any
 
 from chatrun.engine.declare import collect_tasks
-from chatrun.engine.task import ChatTask
 from chatrun.worker.protocol import BrokenFile, TaskInfo
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
     from importlib.abc import PathEntryFinder
     from types import TracebackType
+
+    from chatrun.engine.task import ChatTask
 
 
 @dataclass(slots=True)

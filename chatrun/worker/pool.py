@@ -10,6 +10,7 @@ import asyncio
 import logging
 import time
 from collections.abc import Callable, Mapping
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 from chatrun.errors import WorkerFailed
@@ -138,6 +139,10 @@ class Pool:
     def workers(self) -> tuple[Worker, ...]:
         """Every worker that has not gone."""
         return tuple(self._workers)
+
+    def announce(self, *, url: str, secret: str) -> None:
+        """Tell the workers that are started from now on where the server answers."""
+        self._configure = replace(self._configure, url=url, secret=secret)
 
     def tasks(self) -> Mapping[str, TaskInfo]:
         """Return what the current generation serves."""

@@ -8,7 +8,7 @@ A run is named by a number that is unique within its link.
 
 from __future__ import annotations
 
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, field
 from typing import TYPE_CHECKING, Any
 
 import orjson
@@ -37,6 +37,10 @@ class Configure:
     exclude: tuple[str, ...] = ()
     show_errors: bool = False
     dotenv: str | None = None
+    url: str | None = None
+    """Where the server answers, for tasks that talk to other tasks."""
+    secret: str = field(default="", repr=False)
+    """The key to it."""
 
 
 @dataclass(frozen=True, slots=True)

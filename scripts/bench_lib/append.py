@@ -39,7 +39,7 @@ def _resting(project: Project, times: int) -> list[float]:
     key = secrets.token_hex(6)
     project.ask("brief", key, "hello")
     time.sleep(0.3)
-    record = {"kind": "stop", "message": "nothing runs, so this is only kept"}
+    record: dict[str, object] = {"kind": "stop", "message": "nothing runs, so this is only kept"}
     return _append(project, key, [record] * times)
 
 

@@ -1,4 +1,4 @@
-"""A plain client for what is measured one request at a time; blocking, over the standard library."""
+"""A plain blocking client, for what is measured one request at a time."""
 
 from __future__ import annotations
 

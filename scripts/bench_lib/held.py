@@ -13,7 +13,7 @@ from bench_lib.subjects import (
     SESSION,
     all_subjects,
     fake_model,
-    run_load,
+    run_paced,
 )
 
 if TYPE_CHECKING:
@@ -68,10 +68,6 @@ def _limit(subject: Subject) -> int:
 
 def _holds(subject: Subject, level: int) -> bool:
     """Tell whether so many chats are answered in full and in time."""
-    count = int(RATE * 4)
-    model = f"paced-{RATE}-{count}"
-    load = run_load(
-        subject, model, chats=level, tokens_each=count, ramp_s=1.5, window_s=2.0, limit_s=20
-    )
+    load = run_paced(subject, RATE, chats=level, ramp_s=1.5, window_s=2.0, limit_s=20)
     in_time: bool = load.result["age_ms"]["p99"] < LATE_MS
     return in_time and not load.result["broken"]

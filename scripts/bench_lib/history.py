@@ -6,7 +6,7 @@ import secrets
 import time
 from typing import TYPE_CHECKING
 
-from bench_lib.machine import tree_usage
+from bench_lib.machine import Usage, tree_usage
 from bench_lib.processes import BenchFailed
 from bench_lib.project import TASKS, Serving
 from bench_lib.report import Findings
@@ -26,18 +26,21 @@ WINDOW = 40
 def run(context: Context) -> Findings:
     """Have a chat go on for a thousand turns; once, unless all is measured."""
     found = Findings("history: cost of a turn against the number of turns before it")
-    cpu: dict[int, list[float]] = {at: [] for at in AT}
+    cpu: dict[int, list[Usage]] = {at: [] for at in AT}
     wall: dict[int, list[float]] = {at: [] for at in AT}
     with Serving({"tasks/bench.py": TASKS}) as project:
-        _go_on(project, "warm", 200, cpu={}, wall={})
+        _go_on(project, "warm", 100, cpu={}, wall={})
         for _ in range(context.rounds if context.full else 1):
             context.noise.look()
             _go_on(project, secrets.token_hex(6), AT[-1] + WINDOW, cpu=cpu, wall=wall)
     for at in AT:
-        found.plain(f"CPU of a turn, from turn {at:,} on", cpu[at], "ms")
         found.plain(f"time of a turn, from turn {at:,} on", wall[at], "ms")
+        found.plain("… its CPU in the server", [usage.root_us / 1000 for usage in cpu[at]], "ms")
+        found.plain("… and in the worker", [usage.below_us / 1000 for usage in cpu[at]], "ms")
+    first = [usage.all_us for usage in cpu[1]]
     for later in AT[1:]:
-        found.ratio(f"CPU at turn {later:,}, × turn 1", cpu[later], cpu[1], 1.3)
+        now = [usage.all_us for usage in cpu[later]]
+        found.ratio(f"CPU at turn {later:,}, × turn 1", now, first, 1.3)
     return found
 
 
@@ -46,7 +49,7 @@ def _go_on(
     key: str,
     turns: int,
     *,
-    cpu: dict[int, list[float]],
+    cpu: dict[int, list[Usage]],
     wall: dict[int, list[float]],
 ) -> None:
     """Say something `turns` times; keep what the turns behind each of `AT` cost."""
@@ -63,7 +66,7 @@ def _go_on(
         at = number - WINDOW + 1
         if at in cpu:
             used = tree_usage(project.pid).since(began[1])
-            cpu[at].append(used.all_us / WINDOW / 1000)
+            cpu[at].append(Usage(used.root_us / WINDOW, used.below_us / WINDOW))
             wall[at].append((time.perf_counter() - began[0]) * 1000 / WINDOW)
     client.close()
     reading.close()

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import math
 import secrets
 import threading
 from contextlib import contextmanager
@@ -13,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 from bench_lib.processes import BenchFailed
 from bench_lib.project import TASKS, Serving
 from bench_lib.report import Findings
-from bench_lib.subjects import chatrun_subjects, check, fake_model, run_load
+from bench_lib.subjects import chatrun_subjects, check, fake_model, run_paced, warm_up
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -24,7 +23,7 @@ if TYPE_CHECKING:
 
 CHATS = 40
 RATE = 20
-RAMP_S = 1.0
+RAMP_S = 0.6
 
 
 def run(context: Context) -> Findings:
@@ -33,10 +32,10 @@ def run(context: Context) -> Findings:
     calm: list[float] = []
     others: list[float] = []
     same: list[float] = []
-    window_s = context.pick(2, 6)
+    window_s = context.pick(1.5, 6)
     with fake_model() as url, Serving({"tasks/bench.py": TASKS}, model_url=url) as project:
         chat = replace(chatrun_subjects(project)[0], path="/api/chat/placed")
-        _ages(chat, window_s)
+        warm_up(chat)
         for _ in context.each_round():
             calm.append(_all_p99(_ages(chat, window_s)))
             with _blocking(project, window_s + 5) as worker:
@@ -55,15 +54,7 @@ def run(context: Context) -> Findings:
 
 def _ages(subject: Subject, window_s: float) -> dict[str, Any]:
     """Return how old tokens were when they came, by the worker they came from."""
-    count = math.ceil(RATE * (RAMP_S + 0.1 + window_s + 0.3))
-    measured = run_load(
-        subject,
-        f"paced-{RATE}-{count}",
-        chats=CHATS,
-        tokens_each=count,
-        ramp_s=RAMP_S,
-        window_s=window_s,
-    )
+    measured = run_paced(subject, RATE, chats=CHATS, ramp_s=RAMP_S, window_s=window_s)
     groups: dict[str, Any] = check(measured, subject).result["groups"]
     return groups
 

@@ -14,14 +14,16 @@ import json
 import re
 import sys
 import time
-from dataclasses import asdict, dataclass, field
+from contextlib import suppress
+from dataclasses import asdict, dataclass
 from typing import TYPE_CHECKING, Any, Literal
 from urllib.parse import urlsplit
 
 from bench_lib.faces import append_request, chat_request, follow_request, model_request
+from bench_lib.tally import Chat, results
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable, Sequence
+    from collections.abc import Callable
 
 Face = Literal["model", "chat", "session"]
 
@@ -50,28 +52,14 @@ class Load:
     tokens_each: int
     ramp_s: float = 0.0
     window_s: float = 0.0
-    """How long everything counts, from shortly behind the ramp; 0: from start to end."""
+    """How long everything counts, once all chats have had their first token; 0: all the time."""
+    patience_s: float = 0.0
+    """How long behind the ramp the window waits for these first tokens."""
     limit_s: float = 60.0
 
     def to_json(self) -> str:
         """Return it as a line."""
         return json.dumps(asdict(self))
-
-
-@dataclass(slots=True)
-class Chat:
-    """One chat as it goes on."""
-
-    key: str
-    asked_us: int = 0
-    first_us: int = 0
-    last_us: int = 0
-    tokens: int = 0
-    ages: list[tuple[int, int]] = field(default_factory=list)
-    """Of each token, when it came and how old it was, in microseconds."""
-    group: str = ""
-    error: str = ""
-    is_over: bool = False
 
 
 def now_us() -> int:
@@ -124,6 +112,8 @@ class Client:
         self.chats = [Chat(key) for key in load.keys]
         self.over = asyncio.Event()
         self._left = len(self.chats)
+        self._silent = len(self.chats)
+        self._begun = asyncio.Event()
         self._end = _ENDS[load.face]
         self._starts: list[Callable[[], None]] = []
         self._connections: list[Connection] = []
@@ -138,22 +128,22 @@ class Client:
         for number, start in enumerate(self._starts):
             loop.call_at(began + self.load.ramp_s * number / len(self._starts), start)
         opened_us, closed_us = await self._window(began)
-        try:
+        with suppress(TimeoutError):
             async with asyncio.timeout(self.load.limit_s):
                 await self.over.wait()
-        except TimeoutError:
-            pass
         for connection in self._connections:
             if connection.transport is not None:
                 connection.transport.abort()
-        return results(self.chats, self.load, opened_us, closed_us)
+        return results(self.chats, self.load.tokens_each, opened_us, closed_us)
 
     async def _window(self, began: float) -> tuple[int, int]:
         """Wait for the window to open and close; return when it did."""
         if not self.load.window_s:
             return 0, sys.maxsize
-        loop = asyncio.get_running_loop()
-        await asyncio.sleep(began + self.load.ramp_s + 0.1 - loop.time())
+        latest = began + self.load.ramp_s + self.load.patience_s
+        with suppress(TimeoutError):
+            async with asyncio.timeout_at(latest):
+                await self._begun.wait()
         opened_us = self._mark("open")
         await asyncio.sleep(self.load.window_s)
         return opened_us, self._mark("close")
@@ -208,7 +198,7 @@ class Client:
         place = urlsplit(self.load.url)
         loop = asyncio.get_running_loop()
         _, connection = await loop.create_connection(
-            lambda: Connection(on_body, on_end), place.hostname, place.port
+            lambda: Connection(on_body, on_end), place.hostname or "", place.port or 80
         )
         self._connections.append(connection)
         return connection
@@ -227,17 +217,23 @@ class Client:
             for found in _TOKEN.finditer(data):
                 chat.ages.append((at_us, at_us - int(found[1])))
                 seen = found.end()
-            if seen and not chat.first_us:
-                chat.first_us = at_us
+            if not chat.first_us and (group := _GROUP.search(data)):
+                chat.group = group[1].decode()
             if seen:
                 chat.last_us = at_us
-            elif not chat.group and (group := _GROUP.search(data)):
-                chat.group = group[1].decode()
+                if not chat.first_us:
+                    chat.first_us = at_us
+                    self._first_token()
             if end in data:
                 done(chat, "")
             rest = data[max(seen, len(data) - _LONGEST_MARK) :]
 
         return read
+
+    def _first_token(self) -> None:
+        self._silent -= 1
+        if not self._silent:
+            self._begun.set()
 
     def _ender(self, chat: Chat) -> Callable[[str], None]:
         return lambda error: self._done(chat, error)
@@ -249,45 +245,6 @@ class Client:
         self._left -= 1
         if not self._left:
             self.over.set()
-
-
-# --- results ------------------------------------------------------------------------------------
-
-
-def results(chats: Sequence[Chat], load: Load, opened_us: int, closed_us: int) -> dict[str, Any]:
-    """Return what was measured, times in milliseconds."""
-    ages: dict[str, list[int]] = {}
-    for chat in chats:
-        ages.setdefault(chat.group, []).extend(
-            age for at_us, age in chat.ages if opened_us <= at_us <= closed_us
-        )
-    broken = [chat for chat in chats if not chat.is_over or chat.tokens != load.tokens_each]
-    errors = {chat.error or f"{chat.tokens} of {load.tokens_each} tokens" for chat in broken}
-    firsts = [chat.first_us - chat.asked_us for chat in chats if chat.first_us]
-    streamed_us = sum(chat.last_us - chat.first_us for chat in chats)
-    return {
-        "chats": len(chats),
-        "broken": len(broken),
-        "errors": sorted(errors)[:3],
-        "tokens": sum(chat.tokens for chat in chats),
-        "first_ms": spread(firsts),
-        "age_ms": spread([age for group in ages.values() for age in group]),
-        "groups": {group: spread(found) for group, found in ages.items()},
-        "streamed_s": streamed_us / 1e6,
-    }
-
-
-def spread(values_us: Iterable[int]) -> dict[str, float]:
-    """Return median, 99th percentile, largest and count; times in milliseconds."""
-    ordered = sorted(values_us)
-    if not ordered:
-        return {"p50": 0.0, "p99": 0.0, "max": 0.0, "count": 0}
-    return {
-        "p50": ordered[len(ordered) // 2] / 1000,
-        "p99": ordered[min(len(ordered) - 1, int(len(ordered) * 0.99))] / 1000,
-        "max": ordered[-1] / 1000,
-        "count": len(ordered),
-    }
 
 
 async def main() -> None:

@@ -63,7 +63,9 @@ def _options() -> Any:
         epilog="\n".join(f"  {name:10} {text}" for name, text in BENCHES.items()),
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
-    parser.add_argument("names", nargs="*", metavar="NAME", help="which ones; all when none is given")
+    parser.add_argument(
+        "names", nargs="*", metavar="NAME", help="which ones; all when none is given"
+    )
     parser.add_argument("--rounds", type=int, default=3, help="how often each is measured (3)")
     parser.add_argument("--json", action="store_true", help="print JSON instead of tables")
     parser.add_argument("--full", action="store_true", help="measure longer, and more of it")

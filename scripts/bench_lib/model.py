@@ -1,4 +1,4 @@
-"""A fake OpenAI endpoint for chat completions, in a process of its own: `python -m bench_lib.model`.
+"""A fake OpenAI endpoint for chat completions, a process: `python -m bench_lib.model`.
 
 The model's name says what it does: `paced-50-200` sends 200 tokens at 50 a second, the first at
 once; `flat-30000` sends as many as the reader takes; `silent-x` sends one token and is silent from

@@ -1,18 +1,18 @@
-"""What chatrun is compared with: installed once, into a cache folder, by `scripts/bench --peers`."""
+"""What chatrun is compared with: installed once, into a cache folder, for `--peers`."""
 
 from __future__ import annotations
 
 import os
 import platform
 import shutil
+import socket
 import subprocess
 import sys
+import time
 import urllib.error
 import urllib.request
 from pathlib import Path
 from typing import TYPE_CHECKING
-import socket
-import time
 
 from bench_lib.processes import READY_S, SCRIPTS, BenchFailed, Child
 
@@ -75,10 +75,11 @@ def _install_node(folder: Path) -> None:
     shutil.rmtree(folder, ignore_errors=True)
     folder.mkdir(parents=True)
     (folder / "package.json").write_text('{"private": true, "type": "module"}\n')
-    npm = ["npm", "install", "--prefix", folder, "--ignore-scripts", "--no-audit", "--no-fund"]
+    npm: list[str | Path] = ["npm", "install", "--prefix", folder, "--ignore-scripts"]
+    npm += ["--no-audit", "--no-fund", "--loglevel=error"]
     # The AI SDK 7 names Node 22 as its least; a newer one than the system's is a package, too.
     own = [f"node-linux-{_machine()}@{NODE_VERSION}"] if sys.platform == "linux" else []
-    _run([*npm, "--loglevel=error", *NODE_PACKAGES, *own])
+    _run([*npm, *NODE_PACKAGES, *own])
     mark.write_text("\n".join(NODE_PACKAGES))
 
 
@@ -155,14 +156,14 @@ def free_port() -> int:
 
 def passthrough(model_url: str) -> App:
     """Return the plain aiohttp server; it needs nothing installed."""
-    command = [sys.executable, APPS / "passthrough.py", "PORT"]
+    command: list[str | Path] = [sys.executable, APPS / "passthrough.py", "PORT"]
     return App(command, env={"BENCH_MODEL_URL": model_url})
 
 
 def uvicorn(module: str, model_url: str) -> App:
     """Return one of the Python peers."""
-    command = [python(), "-m", "uvicorn", f"{module}:app", "--port", "PORT"]
-    options = ["--no-access-log", "--log-level", "warning", "--app-dir", APPS]
+    command: list[str | Path] = [python(), "-m", "uvicorn", f"{module}:app", "--port", "PORT"]
+    options: list[str | Path] = ["--no-access-log", "--log-level", "warning", "--app-dir", APPS]
     return App([*command, *options], env={"BENCH_MODEL_URL": model_url})
 
 

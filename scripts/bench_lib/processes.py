@@ -11,15 +11,19 @@ import sys
 import tempfile
 import threading
 import time
+from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Mapping, Sequence
+    from collections.abc import Iterable, Mapping
 
 READY_S = 60.0
 LEAVING_S = 10.0
 SCRIPTS = Path(__file__).resolve().parent.parent
+
+
+Command = Sequence[str | Path]
 
 
 class BenchFailed(Exception):
@@ -29,14 +33,13 @@ class BenchFailed(Exception):
 class Child:
     """A process of ours, whose standard output is read line by line."""
 
-    def __init__(
-        self, command: Sequence[str | Path], *, env: Mapping[str, str] | None = None
-    ) -> None:
+    def __init__(self, command: Command, *, env: Mapping[str, str] | None = None) -> None:
         self._log = tempfile.TemporaryFile()
         self._lines: queue.SimpleQueue[tuple[int, str] | None] = queue.SimpleQueue()
         self.started_ns = time.monotonic_ns()
+        self._command = list(map(str, command))
         self._process = subprocess.Popen(
-            list(map(str, command)),
+            self._command,
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
             stderr=self._log,
@@ -73,7 +76,7 @@ class Child:
         except queue.Empty:
             found = None
         if found is None:
-            name = " ".join(map(str, self._process.args)) if self._process.args else "?"
+            name = " ".join(self._command)
             raise BenchFailed(f"`{name[:200]}` ended or fell silent:\n{self.errors()}")
         return found
 

@@ -66,9 +66,16 @@ async def stubborn(turn: Turn):
             pass
 
 
-@chat.task("brief", idle_timeout=0.05)
+@chat.task("brief")
 async def brief(turn: Turn):
     """Answer at once; the run ends right behind."""
+    turn.end_run()
+    return "ok"
+
+
+@chat.task("suspended", idle_timeout=0.05)
+async def suspended(turn: Turn):
+    """Answer at once; the run is suspended right behind."""
     return "ok"
 
 
@@ -125,7 +132,7 @@ class Serving:
             file = folder / name
             file.parent.mkdir(parents=True, exist_ok=True)
             file.write_text(text, encoding="utf-8")
-        command = [CHATRUN, "dev", folder, "--port", "0", "--json", *self._args]
+        command: list[str | Path] = [CHATRUN, "dev", folder, "--port", "0", "--json", *self._args]
         self._server = Child(command, env=self._env)
         try:
             return Project(folder, self._server)

@@ -9,7 +9,6 @@ import json
 import threading
 import time
 from dataclasses import dataclass, field
-from pathlib import Path
 from typing import TYPE_CHECKING
 
 from bench_lib import peers
@@ -21,6 +20,7 @@ from bench_lib.report import Findings
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
+    from pathlib import Path
 
     from bench_lib.context import Context
     from bench_lib.project import Project
@@ -44,16 +44,16 @@ async def saved(turn: Turn):
         yield f" {{VERSION}}+{{words.VERSION}}"
 '''
 WORDS = 'VERSION = "{version}"\n'
-OTHER = '''\
+OTHER = """\
 from chatrun import Turn, chat
 
 
 @chat.task("{name}")
 async def task(turn: Turn):
     return "{name}"
-'''
+"""
 
-LINES = 60
+LINES = 45
 """How often the open stream says its version, every 20 ms."""
 LIMIT_S = 20.0
 
@@ -61,7 +61,7 @@ LIMIT_S = 20.0
 def run(context: Context) -> Findings:
     """Save in every way, round by round."""
     found = Findings("reload: save → the next reply from the new code, with a stream open")
-    times = int(context.pick(2, 5))
+    times = int(context.pick(1, 5))
     files = {"chat.py": TASK.format(version="v0"), "words.py": WORDS.format(version="w0")}
     took: dict[str, list[float]] = {}
     with Serving(files) as project:
@@ -232,9 +232,10 @@ def _beside_uvicorn(context: Context, found: Findings, ours: list[float]) -> Non
     with Serving({"empty.txt": ""}) as scratch:
         app_file = scratch.folder / "reloaded.py"
         app_file.write_text(source)
-        command = [peers.python(), "-m", "uvicorn", "reloaded:app", "--port", "PORT", "--reload"]
-        options = ["--app-dir", scratch.folder, "--reload-dir", scratch.folder]
-        with App([*command, *options, "--log-level", "warning"], env={}) as app:
+        command: list[str | Path] = [peers.python(), "-m", "uvicorn", "reloaded:app", "--reload"]
+        command += ["--port", "PORT", "--app-dir", scratch.folder]
+        command += ["--reload-dir", scratch.folder, "--log-level", "warning"]
+        with App(command, env={}) as app:
             theirs = [
                 _uvicorn_ms(app, app_file, source, number) for number in range(2 * context.rounds)
             ]

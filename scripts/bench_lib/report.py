@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import statistics
 import sys
 from dataclasses import asdict, dataclass, field
@@ -31,7 +32,7 @@ class Table:
 
     title: str
     header: tuple[str, ...]
-    rows: list[tuple[str, ...]] = field(default_factory=list)
+    rows: Sequence[tuple[str, ...]]
 
 
 @dataclass(slots=True)
@@ -74,9 +75,12 @@ class Findings:
         self, what: str, ours: Sequence[float], theirs: Sequence[float], limit: float
     ) -> None:
         """Add how many times `theirs` ours is, round by round; at most `limit` times."""
-        ratios = [our / their for our, their in zip(ours, theirs, strict=True) if their > 0]
+        pairs = zip(ours, theirs, strict=True)
+        ratios = [our / their for our, their in pairs if 0 < their < math.inf]
         if ratios:
             self.at_most(what, ratios, limit, "×")
+        else:
+            self.notes.append(f"{what}: nothing to compare with")
 
     def to_json(self) -> dict[str, Any]:
         """Return all of it."""
@@ -90,6 +94,8 @@ def middle(values: Sequence[float]) -> float:
 
 def number(value: float) -> str:
     """Return a number as people read it: three digits that count."""
+    if math.isinf(value):
+        return "∞"
     if value == int(value) and abs(value) < 1e6:
         return f"{int(value):,}"
     if abs(value) >= 100:

@@ -18,14 +18,14 @@ from bench_lib.report import Findings, Table, middle, number
 if TYPE_CHECKING:
     from bench_lib.context import Context
 
-TASK = '''\
+TASK = """\
 from chatrun import Turn, chat, stream_text
 
 
 @chat.task("my-chat")
 async def my_chat(turn: Turn):
     return stream_text("demo")
-'''
+"""
 IMPORTS = ("chatrun", "chatrun.cli.main", "aiohttp.web", "pydantic", "openai", "anthropic")
 HEAVY = ("aiohttp", "anthropic", "openai", "prompt_toolkit", "pydantic", "rich", "watchfiles")
 """What `--help` must not load."""

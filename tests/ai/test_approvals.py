@@ -2,18 +2,44 @@
 
 from __future__ import annotations
 
+from itertools import permutations
 from typing import Any
 
 import pytest
 
 from chatrun.ai.stream_text import stream_text
 from chatrun.ai.tools import ToolCall, tool
+from chatrun.messages.convert import convert_to_model_messages
+from chatrun.messages.fold import MessageFold
+from chatrun.messages.heal import INTERRUPTED, UNANSWERED, heal
+from chatrun.messages.merge import overlay
+from chatrun.messages.types import is_tool_part
 from tests.support.models import HI, named_alike
 from tests.support.prompts import assistant, call, result, tools
 from tests.support.scripted import Scripted, calls, says
 
 STRING = "Input should be a valid string"
 UNKNOWN = "Model tried to call unavailable tool 'gone'."
+NOT_SAID: dict[str, Any] = {"type": "error-text", "value": UNANSWERED}
+INTERRUPTED_CALL: dict[str, Any] = {"type": "error-text", "value": INTERRUPTED}
+USER: Any = {"id": "u", "role": "user", "parts": [{"type": "text", "text": "Hi"}]}
+UI_QUESTIONS: Any = {
+    "id": "m",
+    "role": "assistant",
+    "parts": [
+        {"type": "step-start"},
+        *(
+            {
+                "type": "tool-delete",
+                "toolCallId": f"c{number}",
+                "state": "approval-requested",
+                "input": {"path": str(number)},
+                "approval": {"id": f"a{number}"},
+            }
+            for number in range(3)
+        ),
+    ],
+}
 RUNS: list[dict[str, object]] = []
 
 
@@ -35,6 +61,20 @@ def sign() -> None: ...
 @tool
 async def look() -> str:
     return "seen"
+
+
+@tool(client=True)
+def ask() -> None: ...
+
+
+def answered_in_page(message: Any, number: int, approved: bool) -> Any:
+    """Return a message as a page sends it once the user has answered one of its questions."""
+    place = number + 1
+    given = {"id": f"a{number}", "approved": approved}
+    part = {**message["parts"][place], "state": "approval-responded", "approval": given}
+    parts = [*message["parts"][:place], part, *message["parts"][place + 1 :]]
+    sent: Any = {**message, "parts": parts}
+    return overlay(message, sent)
 
 
 def asked(call_id: str, approval_id: str) -> dict[str, Any]:
@@ -176,6 +216,77 @@ async def test_while_one_answer_is_missing_the_model_is_not_asked() -> None:
     assert stream.new_messages == [tools(result("c0", "deleted x", name="delete"))]
 
 
+@pytest.mark.parametrize(
+    "rest",
+    [
+        [],
+        [tools(answer("other", True))],
+        [tools(result("c1", "seen", name="look"))],
+        [tools(result("c0", NOT_SAID, name="delete"), result("c1", "seen", name="look"))],
+        [tools(result("c1", "seen", name="look"), answer("other", False))],
+    ],
+    ids=["nothing-said", "other-question", "result-of-another", "healed", "both"],
+)
+async def test_a_question_that_nobody_answered_keeps_the_model_from_being_asked(
+    rest: list[Any],
+) -> None:
+    made = assistant(call("c0", name="delete"), call("c1", {}, name="look"), asked("c0", "a0"))
+    history: list[Any] = [*HI, made, *rest]
+    stream = stream_text(Scripted(), messages=history, tools=[delete, look])
+
+    assert [chunk async for chunk in stream] == []
+    assert stream.finish_reason == "tool-calls"
+    assert RUNS == []
+
+
+@pytest.mark.parametrize("healed", [True, False])
+async def test_a_client_that_has_not_answered_all_of_its_calls_is_waited_for(healed: bool) -> None:
+    made = assistant(call("c0", {}, name="ask"), call("c1", {}, name="ask"))
+    open_call = [result("c1", INTERRUPTED_CALL, name="ask")] if healed else []
+    rest = tools(result("c0", "blue", name="ask"), *open_call)
+
+    assert await go_on(Scripted(), made, rest, using=[ask]) == []
+
+
+async def test_what_the_user_has_written_past_is_not_waited_for() -> None:
+    made = assistant(call("c0", name="delete"), asked("c0", "a0"))
+    healed = tools(result("c0", NOT_SAID, name="delete"))
+    model = Scripted(says("Hello"))
+
+    chunks = await go_on(model, made, healed, *HI)
+
+    assert chunks[0] == {"type": "start-step"}
+    assert model.requests[0].messages == [*HI, made, healed, *HI]
+
+
+@pytest.mark.parametrize("order", list(permutations(range(3))))
+async def test_questions_are_answered_one_by_one_in_any_order(order: tuple[int, ...]) -> None:
+    verdicts = [True, False, True]
+    message: Any = UI_QUESTIONS
+    told: list[Any] = []
+    for place, number in enumerate(order):
+        message = answered_in_page(message, number, verdicts[number])
+        model = Scripted(*([says("Done.")] if place == 2 else []))
+        history = heal(convert_to_model_messages([USER, message]))
+        fold = MessageFold(message)
+
+        for chunk in await go_on(model, *history[1:]):
+            fold.apply(chunk)
+
+        assert fold.message is not None
+        message = fold.message
+        told += [request.messages[-1]["content"] for request in model.requests]
+        assert len(told) == (1 if place == 2 else 0)
+
+    results = {p["toolCallId"]: p["output"] for p in told[0] if p["type"] == "tool-result"}
+    assert results["c0"] == {"type": "text", "value": "deleted 0"}
+    assert results["c1"]["type"] in ("execution-denied", "error-text")
+    assert results["c2"] == {"type": "text", "value": "deleted 2"}
+    assert {str(run["path"]) for run in RUNS} == {"0", "2"}
+    states = [part["state"] for part in message["parts"] if is_tool_part(part)]
+    assert states == ["output-available", "output-denied", "output-available"]
+
+
 async def test_what_the_client_runs_stays_open_once_it_is_allowed() -> None:
     made = assistant(call("c0", {}, name="sign"), asked("c0", "a0"))
     model = Scripted()
@@ -216,7 +327,6 @@ NOT_OURS = {**CALL, "providerExecuted": True}
     "history",
     [
         [assistant(CALL), tools(answer("a0", True))],
-        [assistant(CALL, asked("c0", "a0")), tools(answer("other", True))],
         [
             assistant(CALL, asked("c0", "a0")),
             tools(answer("a0", True), result("c0", "done before", name="delete")),
@@ -228,7 +338,7 @@ NOT_OURS = {**CALL, "providerExecuted": True}
         [assistant(CALL, asked("c0", "a0")), tools(answer("a0", True)), assistant("and then")],
         [assistant(call("c1", {}, name="look")), tools(result("c1", "seen", name="look"))],
     ],
-    ids=["never-asked", "other-question", "has-a-result", "providers-own", "not-last", "none"],
+    ids=["never-asked", "has-a-result", "providers-own", "not-last", "none"],
 )
 async def test_an_answer_that_fits_no_open_question_runs_nothing(history: list[Any]) -> None:
     model = Scripted(says("Hello"))

@@ -470,9 +470,13 @@ class Turn:
 
     def __init__(self) -> None:
         self.reported: list[Usage] = []
+        self.events: list[str] = []
 
     def report_usage(self, usage: Usage) -> None:
         self.reported.append(usage)
+
+    def report(self, event: str, **facts: object) -> None:
+        self.events.append(event)
 
     async def at_step(self, messages: Sequence[Any], *, step: int) -> Sequence[Any]:
         return messages
@@ -488,6 +492,7 @@ async def test_the_turn_brings_messages_and_tools_and_is_told_what_was_used() ->
     assert model.requests[0].messages == HI
     assert [tool.name for tool in model.requests[0].tools] == ["weather"]
     assert turn.reported == [USAGE, USAGE]
+    assert turn.events == ["step-ended", "tool-ended", "step-ended"]
 
 
 async def test_what_a_call_names_itself_comes_before_the_turns() -> None:

@@ -171,7 +171,7 @@ def test_a_fetched_page_has_the_ai_sdks_names() -> None:
 @pytest.mark.parametrize(
     "content",
     [
-        {"type": "code_execution_result", "stdout": "1", "return_code": 0},
+        {"type": "bash_code_execution_result", "stdout": "1", "return_code": 0},
         [{"type": "brand_new_result"}],
     ],
 )
@@ -188,18 +188,62 @@ def test_any_other_result_is_kept_as_it_is(content: Any) -> None:
     ]
 
 
+def test_tools_that_were_found_are_told_by_their_names() -> None:
+    found = {"type": "tool_reference", "tool_name": "weather"}
+    content = {"type": "tool_search_tool_search_result", "tool_references": [found]}
+    result = {"type": "tool_search_tool_result", "tool_use_id": "s1", "content": content}
+
+    assert [chunk["output"] for chunk in chunks_of(*block(result))] == [
+        [{"type": "tool_reference", "toolName": "weather"}]
+    ]
+
+
+@pytest.mark.parametrize("failed", [False, True])
+def test_a_tool_on_an_mcp_server_is_a_call_of_its_own(failed: bool) -> None:
+    use = {"type": "mcp_tool_use", "id": "m1", "name": "echo", "server_name": "s"}
+    content = [{"type": "text", "text": "hey"}]
+    result = {"type": "mcp_tool_result", "tool_use_id": "m1", "content": content}
+
+    told = chunks_of(
+        *block({**use, "input": {"a": 1}}), *block({**result, "is_error": failed}, index=1)
+    )
+
+    flags = {"providerExecuted": True, "dynamic": True}
+    call = {"toolCallId": "m1", "toolName": "echo", "input": {"a": 1}, **flags}
+    metadata = {"anthropic": {"type": "mcp-tool-use", "serverName": "s"}}
+    ended = {"type": "tool-output-available", "output": content}
+    if failed:
+        error = '[{"type":"text","text":"hey"}]'
+        ended = {"type": "tool-output-error", "errorText": error}
+    assert told == [
+        {"type": "tool-input-available", **call, "providerMetadata": metadata},
+        {"toolCallId": "m1", **flags, **ended},
+    ]
+
+
 def test_a_page_without_a_title_is_a_source_all_the_same() -> None:
     found = {"type": "web_search_result", "url": "https://a"}
     cited = {"type": "web_search_result_location", "url": "https://b"}
     result = {"type": "web_search_tool_result", "tool_use_id": "s1", "content": [found]}
-    text = block({"type": "text", "text": "", "citations": [cited]}, index=1)
+    text = block({"type": "text", "text": "", "citations": [cited]})
 
-    sources = [c for c in chunks_of(*block(result), *text) if c["type"] == "source-url"]
+    sources = [c for c in chunks_of(*text, *block(result, index=1)) if c["type"] == "source-url"]
 
     assert [(source["url"], source.get("title")) for source in sources] == [
-        ("https://a", None),
         ("https://b", None),
+        ("https://a", None),
     ]
+
+
+def test_what_is_cited_of_a_search_was_shown_with_its_results() -> None:
+    result = {"type": "web_search_tool_result", "tool_use_id": "s1", "content": [PAGE]}
+    cited = {"type": "web_search_result_location", "url": "https://a.com", "title": "A"}
+    text = block({"type": "text", "text": "", "citations": [cited]}, index=1)
+
+    chunks = chunks_of(*block(result), *text)
+
+    assert [chunk["type"] for chunk in chunks if "source" in chunk["type"]] == ["source-url"]
+    assert chunks[-1]["providerMetadata"] == {"anthropic": {"citations": [cited]}}
 
 
 def test_citations_become_sources_and_stay_with_the_text() -> None:

@@ -262,9 +262,53 @@ def test_a_tool_that_anthropic_ran_is_told_of_with_its_result() -> None:
     ]
 
 
+@pytest.mark.parametrize("failed", [False, True])
+def test_a_tool_on_an_mcp_server_is_told_of_as_such(failed: bool) -> None:
+    told = [{"type": "text", "text": "hey"}]
+    options = {"providerOptions": {"anthropic": {"type": "mcp-tool-use", "serverName": "s"}}}
+    output: dict[str, Any] = {"type": "json", "value": told}
+    if failed:
+        output = {"type": "error-json", "value": '[{"type":"text","text":"hey"}]'}
+
+    messages = built(
+        user("a"),
+        assistant(
+            call("m1", {"a": 1}, name="echo", providerExecuted=True, **options),
+            result("m1", output, name="echo", **options),
+        ),
+        user("b"),
+    )
+
+    use = {"type": "mcp_tool_use", "id": "m1", "name": "echo", "input": {"a": 1}}
+    ended = {"type": "mcp_tool_result", "tool_use_id": "m1", "is_error": failed, "content": told}
+    assert messages[1]["content"] == [{**use, "server_name": "s"}, ended]
+
+
 @pytest.mark.parametrize(
     ("name", "output", "block"),
     [
+        (
+            "tool_search_tool_regex",
+            {"type": "json", "value": [{"type": "tool_reference", "toolName": "t"}]},
+            {
+                "type": "tool_search_tool_result",
+                "content": {
+                    "type": "tool_search_tool_search_result",
+                    "tool_references": [{"type": "tool_reference", "tool_name": "t"}],
+                },
+            },
+        ),
+        (
+            "advisor",
+            {
+                "type": "json",
+                "value": {"type": "advisor_redacted_result", "encryptedContent": "E"},
+            },
+            {
+                "type": "advisor_tool_result",
+                "content": {"type": "advisor_redacted_result", "encrypted_content": "E"},
+            },
+        ),
         (
             "web_search",
             {"type": "error-json", "value": '{"type":"x","errorCode":"max_uses_exceeded"}'},
@@ -301,7 +345,7 @@ def test_a_tool_that_anthropic_ran_is_told_of_with_its_result() -> None:
             },
         ),
     ],
-    ids=["search-error", "fetch", "tool-search", "odd-error"],
+    ids=["found-tools", "advisor", "search-error", "fetch", "tool-search", "odd-error"],
 )
 def test_results_of_anthropics_tools_go_back_as_they_came(
     name: str, output: Any, block: dict[str, Any]

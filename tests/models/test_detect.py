@@ -376,7 +376,7 @@ async def test_events_of_two_replies_are_two_steps() -> None:
         "finish",
     ]
     assert chunks[-1] == {"type": "finish", "finishReason": "length"}
-    assert [finish.reason for finish in finished] == ["length"]
+    assert [finish.reason for finish in finished] == ["stop", "length"]
 
 
 @pytest.mark.parametrize(

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
+import orjson
 import pytest
 
 from chatrun.models.openai_chat_events import ChatEvents
@@ -295,6 +296,146 @@ def test_a_web_search_brings_its_action_and_sources() -> None:
     ]
 
 
+def test_a_web_search_that_failed_is_an_error() -> None:
+    chunks, _ = responses(
+        item("added", 0, "web_search_call", id="ws_1"),
+        item("done", 0, "web_search_call", id="ws_1", status="failed"),
+    )
+
+    assert chunks[2:] == [
+        {
+            "type": "tool-output-error",
+            "toolCallId": "ws_1",
+            "errorText": '{"status":"failed"}',
+            "providerExecuted": True,
+        }
+    ]
+
+
+@pytest.mark.parametrize(
+    ("action", "output"),
+    [
+        (
+            {"type": "open_page", "url": "https://u"},
+            {"action": {"type": "openPage", "url": "https://u"}},
+        ),
+        (
+            {"type": "find_in_page", "url": "https://u", "pattern": "x"},
+            {"action": {"type": "findInPage", "url": "https://u", "pattern": "x"}},
+        ),
+        ({"type": "brand_new"}, {}),
+    ],
+)
+def test_a_web_search_tells_where_it_went(action: JSON, output: JSON) -> None:
+    chunks, _ = responses(
+        item("added", 0, "web_search_call", id="ws_1"),
+        item("done", 0, "web_search_call", id="ws_1", action=action),
+    )
+
+    assert [chunk["output"] for chunk in chunks[2:]] == [output]
+
+
+def test_what_is_cited_of_a_search_was_shown_with_its_results() -> None:
+    action = {"type": "search", "sources": [{"type": "url", "url": "https://s"}]}
+    found = {"file_id": "f1", "filename": "a.txt", "score": 0.5, "text": "so", "attributes": {}}
+
+    chunks, _ = responses(
+        item("added", 0, "web_search_call", id="ws_1"),
+        item("done", 0, "web_search_call", id="ws_1", action=action),
+        item("added", 1, "file_search_call", id="fs_1"),
+        item("done", 1, "file_search_call", id="fs_1", queries=["q"], results=[found]),
+        item("added", 0, "message", id="msg_1"),
+        annotation(type="url_citation", url="https://other", title="T"),
+        annotation(type="file_citation", file_id="f2", filename="b.txt"),
+        annotation(type="file_path", file_id="f3", index=1),
+        item("done", 0, "message", id="msg_1"),
+    )
+
+    sources = [chunk for chunk in chunks if chunk["type"].startswith("source-")]
+    assert [source.get("url") or source["title"] for source in sources] == [
+        "https://s",
+        "a.txt",
+        "f3",
+    ]
+    assert chunks[5]["output"] == {
+        "queries": ["q"],
+        "results": [
+            {"fileId": "f1", "filename": "a.txt", "score": 0.5, "text": "so", "attributes": {}}
+        ],
+    }
+    assert sources[2]["mediaType"] == "application/octet-stream"
+
+
+@pytest.mark.parametrize("streamed", [True, False])
+def test_the_code_of_an_interpreter_is_the_input_of_its_call(streamed: bool) -> None:
+    ran = {"id": "ci_1", "container_id": "c1"}
+    code = {"type": "response.code_interpreter_call_code.delta", "output_index": 0}
+    told = [
+        {**code, "delta": 'print("'},
+        {**code, "delta": '")'},
+        {**code, "type": "response.code_interpreter_call_code.done", "code": 'print("")'},
+    ]
+
+    chunks, _ = responses(
+        item("added", 0, "code_interpreter_call", **ran),
+        *(told if streamed else []),
+        item("done", 0, "code_interpreter_call", **ran, code='print("")', outputs=None),
+    )
+
+    pieces = [c["inputTextDelta"] for c in chunks if c["type"] == "tool-input-delta"]
+    assert orjson.loads("".join(pieces)) == {
+        "containerId": "c1",
+        "code": 'print("")' if streamed else "",
+    }
+    assert chunks[-2:] == [
+        {
+            "type": "tool-input-available",
+            "toolCallId": "ci_1",
+            "toolName": "code_interpreter",
+            "input": {"code": 'print("")', "containerId": "c1"},
+            "providerExecuted": True,
+        },
+        {
+            "type": "tool-output-available",
+            "toolCallId": "ci_1",
+            "output": {"outputs": None},
+            "providerExecuted": True,
+        },
+    ]
+
+
+def test_a_tool_on_an_mcp_server_is_a_call_of_its_own() -> None:
+    named = {"id": "mcp_1", "name": "echo", "server_label": "s"}
+
+    chunks, _ = responses(
+        item("added", 0, "mcp_call", **named, arguments=""),
+        item("done", 0, "mcp_call", **named, arguments='{"a":1}', output="hey", error=None),
+    )
+
+    assert chunks == [
+        {
+            "type": "tool-input-available",
+            "toolCallId": "mcp_1",
+            "toolName": "mcp.echo",
+            "input": {"a": 1},
+            "providerExecuted": True,
+            "dynamic": True,
+        },
+        {
+            "type": "tool-output-available",
+            "toolCallId": "mcp_1",
+            "output": {
+                "type": "call",
+                "serverLabel": "s",
+                "name": "echo",
+                "arguments": '{"a":1}',
+                "output": "hey",
+            },
+            "providerExecuted": True,
+        },
+    ]
+
+
 def test_an_image_is_shown_as_it_grows() -> None:
     partial = {"type": "response.image_generation_call.partial_image", "output_index": 0}
 
@@ -304,7 +445,7 @@ def test_an_image_is_shown_as_it_grows() -> None:
         item("done", 0, "image_generation_call", id="ig_1", result="BBB"),
     )
 
-    assert [(chunk["output"], chunk.get("preliminary")) for chunk in chunks[2:]] == [
+    assert [(chunk["output"], chunk.get("preliminary")) for chunk in chunks[1:]] == [
         ({"result": "AAA"}, True),
         ({"result": "BBB"}, None),
     ]

@@ -280,6 +280,41 @@ def test_tools_that_the_provider_ran_are_not_told_of_again() -> None:
     assert len(responses(user("a"), assistant(*searched), user("b"))["input"]) == 2
 
 
+@pytest.mark.parametrize(
+    ("found", "action"),
+    [
+        (
+            {"action": {"type": "search", "query": "q"}, "sources": []},
+            {"type": "search", "query": "q", "sources": []},
+        ),
+        (
+            {"action": {"type": "openPage", "url": "https://u"}},
+            {"type": "open_page", "url": "https://u"},
+        ),
+        ({"action": {"type": "brandNew"}}, None),
+        ({}, None),
+    ],
+)
+def test_where_the_provider_has_searched_it_is_told_again(found: Any, action: Any) -> None:
+    searched = (
+        call("s1", {}, name="web_search", providerExecuted=True),
+        result("s1", {"type": "json", "value": found}, name="web_search"),
+    )
+    item = {"type": "web_search_call", "id": "s1", "status": "completed", "action": action}
+
+    told = responses(user("a"), assistant(*searched), user("b"))["input"]
+
+    assert told[1:-1] == ([item] if action else [])
+
+
+def test_what_code_has_brought_comes_with_the_answer() -> None:
+    native = {"type": "code_interpreter", "container": {"type": "auto"}}
+
+    request = responses(user("a"), tools=(ToolSpec("code_interpreter", native=native),))
+
+    assert request["include"] == ["code_interpreter_call.outputs"]
+
+
 FILES: list[tuple[Any, Any, Any]] = [
     (
         file("image/png", PNG),

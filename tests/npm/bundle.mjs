@@ -28,7 +28,7 @@ await Promise.all([
   }),
   build({
     ...common,
-    entryPoints: ["page/quickstart.tsx", "page/durable.tsx", "page/ui-stream.tsx"],
+    entryPoints: ["quickstart", "durable", "hooks", "ui-stream", "approvals"].map((name) => `page/${name}.tsx`),
     outdir: join(out, "page"),
     format: "esm",
     external: ["node:*"], // behind a dynamic import that browsers never take

@@ -105,6 +105,11 @@ class Chat:
         """`resumeStream`: what `useChat({resume: true})` does when it mounts."""
         return await self._do("resume")
 
+    async def resume_and_leave(self, text: str) -> str:
+        """Resume through the transport and leave once `text` has come; return what has come."""
+        seen: str = await self.call("resumeAndLeave", text=text)
+        return seen
+
     async def stop(self) -> ChatState:
         """`stop`, the button."""
         return await self._do("stop")
@@ -117,6 +122,10 @@ class Chat:
         """Wait until the chat has this status."""
         return await self._do("becomes", status=status)
 
+    async def grows(self, *, parts: int) -> ChatState:
+        """Wait until the chat is at rest and its last answer has more than `parts` parts."""
+        return await self._do("grows", parts=parts)
+
     async def answer_tool(self, tool: str, tool_call_id: str, output: Any) -> ChatState:
         """`addToolOutput`: the answer of a tool that runs in the client."""
         return await self._do("answerTool", tool=tool, toolCallId=tool_call_id, output=output)
@@ -124,6 +133,15 @@ class Chat:
     async def answer_approval(self, approval_id: str, *, approved: bool) -> ChatState:
         """`addToolApprovalResponse` (since version 6)."""
         return await self._do("answerApproval", id=approval_id, approved=approved)
+
+    async def told(self, event: str) -> JSON:
+        """Wait until the transport has told its `onEvent` of such an event; return it."""
+        told: JSON = await self.call("told", type=event)
+        return told
+
+    async def send_action(self, action: JSON) -> ChatState:
+        """`sendMessage(undefined, {body: {action}})`: what `useChatActions` does."""
+        return await self._do("sendAction", action=action)
 
     async def preload(self) -> ChatState:
         """`transport.preload`: start the session before anything is said."""

@@ -1,4 +1,8 @@
-"""The real `ai` package as a judge: jobs in, what it says out (tests/npm/oracle.mjs)."""
+"""The real `ai` package as a judge: jobs in, what it says out.
+
+`oracle.mjs` of tests/npm answers about messages and chunks, `providers.mjs` about the wires of
+models.
+"""
 
 from __future__ import annotations
 
@@ -23,19 +27,20 @@ SEED = os.environ.get("CHATRUN_FUZZ_SEED", "1")
 """What the random cases are made from; the same seed makes the same cases."""
 
 
-def ask(jobs: Sequence[dict[str, Any]]) -> list[Any]:
+def ask(jobs: Sequence[dict[str, Any]], *, script: str = "oracle.mjs") -> list[Any]:
     """Return the package's answers to `jobs`, in order.
 
     Half a surrogate pair, which Python cannot write as JSON, comes back as U+FFFD.
     """
     require_npm()
     # One Node for each 5,000: its answers are held in memory.
-    return [answer for start in range(0, len(jobs), 5000) for answer in _ask(jobs[start:][:5000])]
+    batches = (jobs[start:][:5000] for start in range(0, len(jobs), 5000))
+    return [answer for batch in batches for answer in _ask(batch, script)]
 
 
-def _ask(jobs: Iterable[dict[str, Any]]) -> Iterable[Any]:
+def _ask(jobs: Iterable[dict[str, Any]], script: str) -> Iterable[Any]:
     done = subprocess.run(
-        ["node", FOLDER / "oracle.mjs"],
+        ["node", FOLDER / script],
         input="".join(f"{json.dumps(job)}\n" for job in jobs).encode(),
         stdout=subprocess.PIPE,
         check=True,

@@ -27,6 +27,8 @@ async def my_chat(turn: Turn[Any]) -> Any:
             return wait()
         case ["count", "to", limit]:
             return count(int(limit))
+        case ["pause", seconds]:
+            return pause(float(seconds))
         case ["recall"]:
             return " | ".join(text_of(message) for message in turn.ui_messages[:-1])
         case ["call", tool]:
@@ -41,6 +43,13 @@ async def wait() -> AsyncIterator[str]:
     """Begin an answer that only a stop ends."""
     yield "I wait"
     await asyncio.Event().wait()
+
+
+async def pause(seconds: float) -> AsyncIterator[str]:
+    """Fall silent in the middle of an answer."""
+    yield "Before and "
+    await asyncio.sleep(seconds)
+    yield "after."
 
 
 async def count(limit: int) -> AsyncIterator[str]:

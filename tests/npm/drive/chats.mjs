@@ -62,6 +62,12 @@ export async function send({ name, text, message, options }) {
   return state({ name });
 }
 
+// What `useChatActions` does: an action through `useChat`, without a message.
+export async function sendAction({ name, action }) {
+  await chats.get(name).chat.sendMessage(undefined, { body: { action } });
+  return state({ name });
+}
+
 export async function regenerate({ name, messageId }) {
   await chats.get(name).chat.regenerate(messageId === undefined ? {} : { messageId });
   return state({ name });
@@ -70,6 +76,20 @@ export async function regenerate({ name, messageId }) {
 export async function resume({ name }) {
   await chats.get(name).chat.resumeStream();
   return state({ name });
+}
+
+// Resumes as a page does that is closed once it has seen `text`; returns what it has seen.
+export async function resumeAndLeave({ name, text }) {
+  const { chat, transport } = chats.get(name);
+  const leaving = new AbortController();
+  const stream = await transport.reconnectToStream({ chatId: chat.id, abortSignal: leaving.signal });
+  let seen = "";
+  for await (const chunk of stream) {
+    if (chunk.type === "text-delta") seen += chunk.delta;
+    if (seen.includes(text)) break;
+  }
+  leaving.abort();
+  return seen;
 }
 
 export async function stop({ name }) {
@@ -99,10 +119,26 @@ export async function sees({ name, text }) {
   return state({ name });
 }
 
+// Waits until the transport has told its `onEvent` of an event of this type; returns the event.
+export async function told({ name, type }) {
+  const { events, changes } = chats.get(name);
+  const found = () => events.find((event) => event.type === type);
+  await changes.until(() => found() !== undefined);
+  return found();
+}
+
 // Waits until the chat has this status.
 export async function becomes({ name, status }) {
   const { chat, changes } = chats.get(name);
   await changes.until(() => chat.status === status);
+  return state({ name });
+}
+
+// Waits until the chat is at rest and its last message is an answer of more than `parts` parts.
+export async function grows({ name, parts }) {
+  const { chat, changes } = chats.get(name);
+  const grown = () => chat.messages.at(-1)?.role === "assistant" && chat.messages.at(-1).parts.length > parts;
+  await changes.until(() => grown() && chat.status === "ready", () => chat.error);
   return state({ name });
 }
 
