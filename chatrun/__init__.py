@@ -22,11 +22,14 @@ if TYPE_CHECKING:
     from chatrun.ai.tools import ToolCall as ToolCall
     from chatrun.ai.tools import tool as tool
     from chatrun.client.agent_chat import AgentChat as AgentChat
+    from chatrun.engine import prompts as prompts
+    from chatrun.engine import storage as storage
     from chatrun.engine.hooks import TurnComplete as TurnComplete
     from chatrun.engine.hooks import TurnStart as TurnStart
     from chatrun.engine.raw import RawSession as RawSession
     from chatrun.engine.session import ChatSession as ChatSession
     from chatrun.engine.session import LoopTurn as LoopTurn
+    from chatrun.engine.skills import Skills as Skills
     from chatrun.engine.task import ChatTask as ChatTask
     from chatrun.engine.turn import Turn as Turn
     from chatrun.errors import ChatError as ChatError
@@ -46,6 +49,7 @@ _HOMES = {
     "LoopTurn": "chatrun.engine.session",
     "OpenAI": "chatrun.models.openai",
     "RawSession": "chatrun.engine.raw",
+    "Skills": "chatrun.engine.skills",
     "StepChanges": "chatrun.ai.settings",
     "TextStream": "chatrun.ai.stream_text",
     "Tool": "chatrun.ai.tools",
@@ -59,12 +63,18 @@ _HOMES = {
     "tool_called": "chatrun.ai.settings",
 }
 
-__all__ = ["__version__", "chat", *_HOMES]
+_MODULES = {
+    "chat": "chatrun.chat",
+    "prompts": "chatrun.engine.prompts",
+    "storage": "chatrun.engine.storage",
+}
+
+__all__ = ["__version__", *_MODULES, *_HOMES]
 
 
 def __getattr__(name: str) -> object:
-    if name == "chat":
-        return import_module("chatrun.chat")
+    if name in _MODULES:
+        return import_module(_MODULES[name])
     home = _HOMES.get(name)
     if home is None:
         raise AttributeError(f"module 'chatrun' has no attribute {name!r}")

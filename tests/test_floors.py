@@ -42,6 +42,7 @@ HEAVY = {
     "asyncpg": ("store/postgres*",),
     "sqlite3": ("store/sqlite*",),
     "watchfiles": ("dev/watch*",),
+    "opentelemetry": ("ai/otel*",),
 }
 
 FILES = sorted(path.relative_to(HOUSE) for path in HOUSE.rglob("*.py"))

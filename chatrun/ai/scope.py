@@ -27,6 +27,11 @@ class TurnScope(Protocol):
         ...
 
     @property
+    def skill_tools(self) -> Sequence[Tool]:
+        """Tools of the task's skills, beside whichever tools a call names."""
+        ...
+
+    @property
     def system(self) -> str | None:
         """The task's instructions for the model."""
         ...

@@ -182,7 +182,7 @@ def stream_text(
     loop = StepLoop(
         settings,
         messages=_checked(messages),
-        toolbox=Toolbox.of(given),
+        toolbox=Toolbox.of(_with_skills(given, scope)),
         stop_when=_conditions(stop_when),
         prepare_step=prepare_step,
         scope=scope,
@@ -190,6 +190,15 @@ def stream_text(
         retry_delay_s=retry_delay_s,
     )
     return TextStream(loop, metadata=message_metadata)
+
+
+def _with_skills(tools: Sequence[Tool], scope: TurnScope | None) -> Sequence[Tool]:
+    """Return `tools` and those of the task's skills whose names they leave free."""
+    more = scope.skill_tools if scope is not None else ()
+    if not more:
+        return tools
+    taken = {tool.name for tool in tools}
+    return (*tools, *(tool for tool in more if tool.name not in taken))
 
 
 def _instructions(scope: TurnScope | None, system: str | None) -> str | None:

@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import time
 from contextlib import aclosing
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from chatrun.errors import TooLarge
 from chatrun.messages.clean import close_partial
 from chatrun.messages.fold import MessageFold
+from chatrun.messages.types import is_tool_part
 from chatrun.models.detect import chunks_of
 from chatrun.wire.chunks import check_chunk, floor_chunk
 from chatrun.wire.records import Line, data_line
@@ -88,10 +89,18 @@ class Answer:
         self, source: object, *, on_finish: Callable[[ModelFinish], None] | None = None
     ) -> None:
         """Send whatever `source` gives, at the pace of disk and readers; see `chunks_of`."""
-        async with aclosing(chunks_of(source, on_finish=on_finish)) as chunks:
+        told = chunks_of(source, on_finish=on_finish, earlier_call=self._tool_call)
+        async with aclosing(told) as chunks:
             async for chunk in chunks:
                 self.send(chunk)
                 await self.ready()
+
+    def _tool_call(self, tool_call_id: str) -> Mapping[str, Any] | None:
+        """Return the part of the answer, or of what it continues, that holds a tool call."""
+        for part in self._fold.message["parts"]:
+            if is_tool_part(part) and part["toolCallId"] == tool_call_id:
+                return part
+        return None
 
     def _start(self, chunk: Mapping[str, object]) -> None:
         """Send the turn's one `start`; a second one may only bring metadata."""

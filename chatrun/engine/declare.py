@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import inspect
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from contextvars import ContextVar
+from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypedDict, TypeVar, Unpack
 
 from chatrun.engine.durations import Duration, seconds
+from chatrun.engine.skills import Skills, skills_of
 from chatrun.engine.task import ChatTask, Level, OnDisconnect, TaskFunction, TaskOptions
 from chatrun.errors import InvalidInput
 
@@ -17,10 +19,13 @@ if TYPE_CHECKING:
     from chatrun.engine.raw import RawSession
     from chatrun.engine.session import ChatSession
     from chatrun.engine.steering import Busy
+    from chatrun.engine.storage import TranscriptStorage
 
 Data = TypeVar("Data")
 SessionFunction = Callable[["ChatSession[Data]"], Any]
 RawFunction = Callable[["RawSession[Data]"], Any]
+
+SkillsOption = Skills | str | Path | Iterable[str | Path]
 
 _declared: ContextVar[list[ChatTask[Any]] | None] = ContextVar("declared", default=None)
 
@@ -41,6 +46,8 @@ class DeclareOptions(TypedDict, total=False):
 
     action: Any
     tools: Sequence[Tool]
+    skills: SkillsOption
+    storage: TranscriptStorage | None
     max_turns: int
     turn_timeout: Duration
     idle_timeout: Duration
@@ -54,6 +61,8 @@ def task(
     client_data: type[Data] | None = None,
     action: Any = None,
     tools: Sequence[Tool] = (),
+    skills: SkillsOption = (),
+    storage: TranscriptStorage | None = None,
     max_turns: int = 100,
     turn_timeout: Duration = "1h",
     idle_timeout: Duration = 30,
@@ -75,6 +84,10 @@ def task(
         action: The type of the actions that clients may send, a pydantic model or a union of
             them; see `ChatTask.on_action`. Without it, actions arrive as they come.
         tools: Tools that `stream_text` offers to the model in every turn.
+        skills: Folders with a SKILL.md, as patterns relative to the task's file or a folder above
+            it ("skills/*"). The model is told of them and has tools to read and to run them.
+        storage: Where what was said is kept besides the session's own transcript: your database,
+            behind a `TranscriptStorage`. A run takes the history from there.
         max_turns: Completed turns after which a run ends. The next message starts another run,
             which continues the session; nothing is lost.
         turn_timeout: How long one turn may take before it is ended as timed out, and how long a
@@ -95,6 +108,8 @@ def task(
     options = DeclareOptions(
         action=action,
         tools=tools,
+        skills=skills,
+        storage=storage,
         max_turns=max_turns,
         turn_timeout=turn_timeout,
         idle_timeout=idle_timeout,
@@ -149,6 +164,8 @@ def _declaring(
             client_data=client_data,
             action=given.get("action"),
             tools=tuple(given.get("tools", ())),
+            skills=skills_of(given.get("skills", ()), function),
+            storage=given.get("storage"),
         )
         collected = _declared.get()
         if collected is not None:

@@ -34,6 +34,7 @@ if TYPE_CHECKING:
 
     from chatrun.engine.mailbox import Letter
     from chatrun.engine.run import Run
+    from chatrun.engine.storage import SaveReason
 
 
 class Performance:
@@ -109,6 +110,8 @@ class Performance:
         """Make durable that the turn ended so, and run the hooks behind it."""
         with self._watch:
             cursor = await self._complete(outcome)
+            failed = not isinstance(outcome, Finished)
+            await self._mirror("turn-error" if failed else "turn-complete")
         self._run.mailbox.done()
         self._watch.ended(outcome, self.turn.usage)
         with self._watch.entered():
@@ -152,6 +155,8 @@ class Performance:
             self.is_turn = False
         else:
             await self._intake.prepare(self.turn, self._answer)
+            if self._run.mirror is not None:  # beside the model, and before anybody sees a word
+                self.turn.defer_before_output(self._mirror("turn-start"))
 
     async def _conclude(self) -> None:
         await self.turn.deferred.settle()
@@ -184,6 +189,10 @@ class Performance:
         await self._answer.send_all(
             result, on_finish=lambda finish: self.turn.report_usage(finish.usage)
         )
+
+    async def _mirror(self, reason: SaveReason) -> None:
+        given = "action" if self._is_action and reason == "turn-complete" else reason
+        await self._run.mirror_history(given, client_data=self.turn.client_data)
 
     async def _compact(self) -> None:
         """Compact behind the turn if its steps have not, and a model was called at all."""

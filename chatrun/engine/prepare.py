@@ -86,6 +86,9 @@ class Intake:
         task = self._run.task
         turn.client_data = task.client_data.parse(turn.client_data)
         turn.tools = await task.tools_of(turn)
+        if task.skills is not None:
+            loaded = await task.skills.load()
+            turn.skill_tools, turn.preamble = loaded.tools, loaded.preamble
 
     async def _begin(self, turn: Turn[Any], answer: Answer) -> None:
         """Settle into which message is answered, and let the turn's hooks have their say."""
@@ -97,7 +100,8 @@ class Intake:
             self._run.chat_started = True
             await task.hooks.run(CHAT_START, ChatStart(turn))
         await task.hooks.run(TURN_START, TurnStart(turn))
-        turn.system = await task.system_of(turn)
+        own = await task.system_of(turn)
+        turn.system = "\n\n".join(text for text in (own, turn.preamble) if text) or None
         await turn.prepare_messages()
 
     async def _validate(self, turn: Turn[Any]) -> None:

@@ -21,6 +21,7 @@ from chatrun.engine.hooks import (
     Suspend,
 )
 from chatrun.engine.mailbox import Letter
+from chatrun.engine.mirror import Mirror
 from chatrun.engine.outcome import Failed, Outcome, closing_chunks, outcome_kind
 from chatrun.engine.own_loop import serve_own_loop
 from chatrun.engine.perform import Performance
@@ -48,6 +49,7 @@ if TYPE_CHECKING:
     from chatrun.engine.history import History
     from chatrun.engine.mailbox import Mailbox
     from chatrun.engine.port import RunPort
+    from chatrun.engine.storage import SaveReason
     from chatrun.engine.task import ChatTask
     from chatrun.messages.types import ModelMessage
 
@@ -116,6 +118,8 @@ class Run:
     """What the model is shown in place of the older messages."""
     trace: str | None = None
     """The `traceparent` of the last turn, where turns are traced; see `turn_watch`."""
+    mirror: Mirror | None = None
+    """The way to the task's own storage, None where it has none."""
     idle_timeout_s: float = 0.0
     turn_timeout_s: float = 0.0
 
@@ -126,6 +130,9 @@ class Run:
         self.injected = list(self.kept.get("injected", ()))
         self.summary = Summary.from_json(self.kept.get("summary"))
         self.trace = self.kept.get("trace")
+        if self.task.storage is not None:
+            behind = bool(self.kept.get("storage_behind") or "recovered" in self.kept)
+            self.mirror = Mirror(self.task.storage, self.info.chat_id, behind=behind)
 
     async def serve(self) -> EndReason:
         """Answer messages one at a time until there is a reason to end; return the reason.
@@ -190,6 +197,9 @@ class Run:
         """Run the hooks of a run's beginning; False when one failed, which clients are told."""
         hooks = self.task.hooks
         try:
+            if self.mirror is not None:
+                self.history.messages = await self.mirror.open(self.history.messages)
+                self.save_history()
             await hooks.run(BOOT, Boot(self.info))
             if "recovered" in self.kept and RECOVERY in hooks:
                 await self._recover(self.kept["recovered"])
@@ -282,6 +292,16 @@ class Run:
         if changes:
             self.port.write(OutWrite(changes=changes))
 
+    async def mirror_history(self, reason: SaveReason, *, client_data: object = None) -> None:
+        """Bring the task's own storage up to the history, where it has one."""
+        if self.mirror is None:
+            return
+        was_behind = self.mirror.behind
+        messages = list(self.history.messages)
+        await self.mirror.save(messages, reason, state=self.state(), client_data=client_data)
+        if self.mirror.behind != was_behind:
+            self.port.write(OutWrite(state=self.state()))
+
     def state(self) -> Mapping[str, object]:
         """Return what the next run must know that neither stream nor transcript tells."""
         kept: dict[str, object] = {"stops": self.mailbox.stops, "started": self.chat_started}
@@ -289,6 +309,8 @@ class Run:
             kept["injected"] = self.injected
         if self.summary is not None:
             kept["summary"] = self.summary.to_json()
+        if self.mirror is not None and self.mirror.behind:
+            kept["storage_behind"] = True
         if self.trace is not None:
             kept["trace"] = self.trace
         return kept

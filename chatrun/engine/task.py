@@ -46,7 +46,9 @@ from chatrun.wire.ids import check_task_id
 
 if TYPE_CHECKING:
     from chatrun.ai.tools import NeedsApproval, Tool
+    from chatrun.engine.skills import TaskSkills
     from chatrun.engine.steering import Busy, Steering
+    from chatrun.engine.storage import TranscriptStorage
     from chatrun.engine.turn import Turn
     from chatrun.messages.types import ModelMessage, UIMessage
 
@@ -89,6 +91,8 @@ class ChatTask(Generic[Data]):
         client_data: type[Data] | None = None,
         action: Any = None,
         tools: tuple[Tool, ...] = (),
+        skills: TaskSkills | None = None,
+        storage: TranscriptStorage | None = None,
     ) -> None:
         self.id = check_task_id(task_id)
         self.function = function
@@ -97,6 +101,10 @@ class ChatTask(Generic[Data]):
         self.client_data = ClientData(client_data, what="client data of this message")
         self.action = ClientData(action, what="action")
         self.hooks = HookTable()
+        self.skills = skills
+        """The skills that the model may load, None for none."""
+        self.storage = storage
+        """Where what was said is kept besides the session's transcript, None for nowhere."""
         self._tools = tools
         self._tools_of: Callable[[Turn[Data]], Any] | None = None
         self._should_steer: Callable[[Steering], Any] | None = None
@@ -342,7 +350,7 @@ class ChatTask(Generic[Data]):
     async def system_of(self, turn: Turn[Data]) -> str | None:
         """Return the instructions of one turn."""
         texts = [await call(provider, turn) for provider in self._systems]
-        return "\n\n".join(text for text in texts if text) or None
+        return "\n\n".join(str(text) for text in texts if text) or None
 
     async def tools_of(self, turn: Turn[Data]) -> tuple[Tool, ...]:
         """Return the tools of one turn."""

@@ -57,6 +57,10 @@ class Turn(Generic[Data]):
         """What began the turn: `submit-message`, `regenerate-message`, or `action-turn`."""
         self.system: str | None = None
         """The task's instructions for the model, which `stream_text` puts first."""
+        self.preamble: str | None = None
+        """What the model is told of the task's skills; part of `system`."""
+        self.skill_tools: tuple[Tool, ...] = ()
+        """The tools by which the model uses the task's skills."""
         self.tools: tuple[Tool, ...] = ()
         """The task's tools, which `stream_text` offers to the model."""
         self.history = TurnHistory(run.history, run.save_history)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import http.client
 import importlib
 import json
 import sys
@@ -28,6 +29,8 @@ BENCHES = {
     "history": "cost of a turn against the number of turns before it",
 }
 ONLY_FULL = {"held"}
+FAULTS = (BenchFailed, OSError, http.client.HTTPException)
+"""What ends one benchmark and not the others: a server that does not answer, on the whole."""
 
 
 def main() -> int:
@@ -44,8 +47,8 @@ def main() -> int:
         _say(f"{name}: {BENCHES[name]} …")
         try:
             found: Findings = importlib.import_module(f"bench_lib.{name}").run(context)
-        except BenchFailed as exc:
-            failed[name] = str(exc)
+        except FAULTS as exc:
+            failed[name] = f"{type(exc).__name__}: {exc}"
             _say(f"{name} could not be measured: {exc}")
             continue
         found.notes.append(f"measured in {time.monotonic() - began:.0f} s")

@@ -467,6 +467,7 @@ class Turn:
     messages: list[Any] = HI
     tools = (weather,)
     system: str | None = None
+    skill_tools: tuple[Any, ...] = ()
 
     def __init__(self) -> None:
         self.reported: list[Usage] = []

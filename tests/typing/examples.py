@@ -17,6 +17,7 @@ from chatrun import (
     LoopTurn,
     OpenAI,
     RawSession,
+    Skills,
     StepChanges,
     TextStream,
     Tool,
@@ -25,7 +26,9 @@ from chatrun import (
     TurnComplete,
     TurnStart,
     chat,
+    prompts,
     step_count,
+    storage,
     stream_text,
     tool,
     tool_called,
@@ -195,3 +198,31 @@ def states(message: UIMessage) -> dict[str, str]:
 def outputs(turn: Turn[Any]) -> list[object]:
     """Read what the tools of the newest answer gave."""
     return [part.get("output") for part in turn.history.resolved_tool_calls()]
+
+
+GREETING = prompts.define("greeting", "You greet {{name}}.")
+
+
+class Rows:
+    """A storage of the user's own."""
+
+    async def load(
+        self, chat_id: str, *, limit: int | None = None, before: str | None = None
+    ) -> storage.Slice:
+        """Read from a database."""
+        return storage.Slice([])
+
+    async def save(self, save: storage.Save) -> None:
+        """Write to a database."""
+
+
+@chat.task("stored", storage=Rows())
+async def stored(turn: Turn[None]) -> str:
+    """Answer with what the storage has."""
+    return turn.text
+
+
+@chat.task("skilled", skills=Skills("skills/*", bash="ask"))
+async def skilled(turn: Turn[None]) -> TextStream:
+    """Answer with the help of skills, on a prompt that is kept in a file."""
+    return stream_text("demo", system=str(GREETING.resolve({"name": "Ada"})))
