@@ -13,22 +13,36 @@ from __future__ import annotations
 
 import asyncio
 import inspect
-from collections.abc import Awaitable, Callable, Mapping, Sequence
+from collections.abc import AsyncIterator, Awaitable, Callable, Mapping, Sequence
 from contextlib import aclosing
 from dataclasses import dataclass
 from functools import cached_property, partial
-from typing import TYPE_CHECKING, Any, TypeAlias, cast, overload
+from typing import (
+    TYPE_CHECKING,
+    Any,
+    Generic,
+    Required,
+    TypeAlias,
+    TypedDict,
+    TypeVar,
+    cast,
+    overload,
+)
 
 from chatrun.ai.tool_schema import Signature, json_value, make_signature
 from chatrun.errors import InvalidInput
+from chatrun.messages.types import ToolState, is_tool_part, tool_name
 from chatrun.models.base import ToolSpec
 from chatrun.models.threads import ThreadedIterator
 
 if TYPE_CHECKING:
     from collections.abc import AsyncGenerator
 
-    from chatrun.messages.types import ModelMessage, ToolResultOutput
+    from chatrun.messages.types import ModelMessage, ToolResultOutput, UIMessage
     from chatrun.models.base import Runs
+
+
+Out = TypeVar("Out")
 
 
 @dataclass(frozen=True, slots=True)
@@ -200,8 +214,42 @@ async def _outputs(call: partial[Any]) -> AsyncGenerator[object]:
             yield item
 
 
+class ToolPart(TypedDict, Generic[Out], total=False):
+    """A call of one tool as a message holds it, its output in the tool's own type."""
+
+    type: Required[str]
+    toolCallId: Required[str]
+    state: Required[ToolState]
+    input: Any
+    output: Out
+    """There in the state `output-available` only."""
+    errorText: str
+    preliminary: bool
+
+
+class TypedTool(Tool, Generic[Out]):
+    """A tool that was made from a function, and so knows what it gives."""
+
+    def parts_of(self, message: UIMessage) -> list[ToolPart[Out]]:
+        """Return the calls of this tool that `message` holds, in order."""
+        return [
+            cast("ToolPart[Out]", part)
+            for part in message["parts"]
+            if is_tool_part(part) and tool_name(part) == self.name
+        ]
+
+
+# What awaits or iterates is also a plain value, so the order of these tells them apart.
 @overload
-def tool(function: Callable[..., Any], /) -> Tool: ...
+def tool(function: Callable[..., AsyncIterator[Out]], /) -> TypedTool[Out]: ...
+
+
+@overload
+def tool(function: Callable[..., Awaitable[Out]], /) -> TypedTool[Out]: ...
+
+
+@overload
+def tool(function: Callable[..., Out], /) -> TypedTool[Out]: ...
 
 
 @overload
@@ -214,12 +262,12 @@ def tool(
     strict: bool | None = None,
     to_model_output: ToModelOutput | None = None,
     provider_options: Mapping[str, Mapping[str, object]] | None = None,
-) -> Callable[[Callable[..., Any]], Tool]: ...
+) -> Callable[[Callable[..., Any]], TypedTool[Any]]: ...
 
 
 def tool(
     function: Callable[..., Any] | None = None, /, *, name: str | None = None, **options: Any
-) -> Tool | Callable[[Callable[..., Any]], Tool]:
+) -> TypedTool[Any] | Callable[[Callable[..., Any]], TypedTool[Any]]:
     """Make a function a tool; used bare or with options.
 
     Args:
@@ -241,5 +289,7 @@ def tool(
     return _make(function, name, options)
 
 
-def _make(function: Callable[..., Any], name: str | None, options: dict[str, Any]) -> Tool:
-    return Tool(function, name=name or function.__name__, **options)
+def _make(
+    function: Callable[..., Any], name: str | None, options: dict[str, Any]
+) -> TypedTool[Any]:
+    return TypedTool(function, name=name or function.__name__, **options)

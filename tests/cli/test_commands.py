@@ -51,7 +51,7 @@ def test_the_version_is_the_packages(invoke: Invoke) -> None:
 def test_without_arguments_the_commands_are_listed(invoke: Invoke) -> None:
     ran, asked = invoke(), invoke("-h")
 
-    for name in ("dev", "chat", "token", "init", "tasks", "sessions", "serve"):
+    for name in ("dev", "chat", "token", "init", "tasks", "sessions", "logs", "serve"):
         assert f"\n  {name} " in ran.out + ran.err
         assert f"\n  {name} " in asked.out
     assert (ran.code, asked.code) == (2, 0)

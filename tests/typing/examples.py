@@ -195,6 +195,24 @@ def states(message: UIMessage) -> dict[str, str]:
     return found
 
 
+@tool
+async def forecast(city: str) -> Weather:
+    """Tell the weather of tomorrow."""
+    return {"city": city, "degrees": 12.5}
+
+
+@tool
+async def steps() -> AsyncIterator[int]:
+    """Count."""
+    yield 1
+
+
+def degrees(message: UIMessage) -> list[float]:
+    """Read what one tool gave, in its own type."""
+    assert_type(steps.parts_of(message)[0]["output"], int)
+    return [part["output"]["degrees"] for part in forecast.parts_of(message) if "output" in part]
+
+
 def outputs(turn: Turn[Any]) -> list[object]:
     """Read what the tools of the newest answer gave."""
     return [part.get("output") for part in turn.history.resolved_tool_calls()]
