@@ -114,7 +114,7 @@ def _with_free_port(settings: Settings, *, asked: bool, quiet: bool) -> Settings
 
 def _by_whom(settings: Settings) -> str:
     """Say when it is a server of this project that has the port."""
-    from chatrun.cli.server_file import read_server_file
+    from chatrun.client.server_file import read_server_file
 
     server = read_server_file(settings.folder)
     if server is None or not server.url.endswith(f":{settings.port}"):

@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Final
 
 from chatrun.cli.secret import find_secret
-from chatrun.cli.server_file import read_server_file
+from chatrun.client.server_file import read_server_file
 from chatrun.client.timing import Timing
 from chatrun.client.transport import Transport
 from chatrun.config import read_environ

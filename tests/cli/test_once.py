@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from chatrun.cli.server_file import read_server_file
+from chatrun.client.server_file import read_server_file
 from chatrun.wire.tokens import mint_session, mint_task
 from tests.cli.running import chatrun
 from tests.support.server import clean_environment, dev_server

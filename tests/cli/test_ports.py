@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 import pytest
 
 from chatrun.cli.ports import is_free, next_free
-from chatrun.cli.server_file import RunningServer, read_server_file
+from chatrun.client.server_file import RunningServer, read_server_file
 from chatrun.errors import SettingInvalid
 from tests.cli.running import chatrun
 

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from chatrun.cli.server_file import read_server_file
+from chatrun.client.server_file import read_server_file
 from tests.cli.terminal import ALT_ENTER, CTRL_C, CTRL_D, ENTER, UP, Terminal, terminal
 from tests.support.server import dev_server
 from tests.support.talkative import OTHER, TALKATIVE
