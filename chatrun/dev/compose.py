@@ -152,7 +152,7 @@ class _Server:
     def _page(self, url: str, secret: str) -> str:
         """Return the page's URL; on the developer's own machine with a token, in the fragment."""
         if self.mode != "dev":
-            return url
+            return f"{url}/"
         return f"{url}/#token={mint(secret, ['admin'], ttl_s=PAGE_TOKEN_S)}"
 
     async def _warm_up(self, pool: Pool, modules: tuple[str, ...]) -> None:

@@ -47,7 +47,7 @@ def run(context: Context) -> Findings:
                 for subject in subjects:
                     if subject.name == BARE and level != BARE_LEVEL:
                         continue
-                    measured = _cell(subject, level, window_s=context.pick(1, 4))
+                    measured = _cell(subject, level, window_s=context.pick(0.8, 4))
                     cells.setdefault((subject.name, level), []).append(measured)
         names = [subject.name for subject in subjects]
     found.tables = [_table(cells, names, level) for level in LEVELS]

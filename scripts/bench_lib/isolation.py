@@ -32,7 +32,7 @@ def run(context: Context) -> Findings:
     calm: list[float] = []
     others: list[float] = []
     same: list[float] = []
-    window_s = context.pick(1.5, 6)
+    window_s = context.pick(1.2, 6)
     with fake_model() as url, Serving({"tasks/bench.py": TASKS}, model_url=url) as project:
         chat = replace(chatrun_subjects(project)[0], path="/api/chat/placed")
         warm_up(chat)

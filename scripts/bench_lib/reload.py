@@ -53,7 +53,7 @@ async def task(turn: Turn):
     return "{name}"
 """
 
-LINES = 45
+LINES = 35
 """How often the open stream says its version, every 20 ms."""
 LIMIT_S = 20.0
 

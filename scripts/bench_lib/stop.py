@@ -28,7 +28,7 @@ def run(context: Context) -> Findings:
     found = Findings("stop: from stopping to the model's socket closed, the model being silent")
     took: dict[str, list[float]] = {}
     kept: list[bool] = []
-    times = int(context.pick(4, 15))
+    times = int(context.pick(2, 15))
     with fake_model() as url, Serving({"tasks/bench.py": TASKS}, model_url=url) as project:
         project.ask("bench", "warm", "paced-100-3")
         for _ in context.each_round():
