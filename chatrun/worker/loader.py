@@ -153,7 +153,8 @@ def hinted_modules(root: Path) -> list[str]:
 
     They are imported by the first model call, which takes a second.
     """
-    text = "".join((root / file).read_text("utf-8", "ignore") for file in project_files(root))
+    files = project_files(root)
+    text = "".join((root / file).read_text("utf-8", "ignore") for file in files).lower()
     return [name for name in ("anthropic", "openai") if name in text and name not in sys.modules]
 
 

@@ -54,7 +54,8 @@ def _limit(subject: Subject) -> int:
     held, failed = 0, 0
     level = FIRST_GUESS * (4 if subject.name == MODEL else 1)
     while not failed or (failed - held) / failed > 0.12:
-        if _holds(subject, level):
+        # Twice: what others do on the machine must not pass for the limit.
+        if _holds(subject, level) or _holds(subject, level):
             held = level
             if held >= MOST:
                 break

@@ -11,7 +11,13 @@ from typing import TYPE_CHECKING
 import pytest
 
 from chatrun.worker.discover import find_task_files
-from chatrun.worker.loader import load_tasks, module_name, project_files, task_info
+from chatrun.worker.loader import (
+    hinted_modules,
+    load_tasks,
+    module_name,
+    project_files,
+    task_info,
+)
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -102,6 +108,16 @@ def test_a_broken_file_is_named_with_its_line_and_hides_no_other(root: Path) -> 
         "bad_syntax.py": (2, "def x(:"),
     }
     assert "NameError" in next(f.message for f in loaded.broken if f.file == "bad_name.py")
+
+
+def test_a_provider_that_the_code_mentions_in_any_spelling_is_to_be_imported_ahead(
+    root: Path,
+) -> None:
+    write(root, task="# from chatrun import OpenAI\nimport chatrun\n")
+    load_tasks(root, find_task_files(root))
+    missing = {name for name in ("openai",) if name not in sys.modules}
+
+    assert set(hinted_modules(root)) == missing
 
 
 def test_a_fault_in_a_shared_module_is_shown_where_it_is(root: Path) -> None:
