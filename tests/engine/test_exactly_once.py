@@ -33,7 +33,17 @@ if TYPE_CHECKING:
     from chatrun.store.base import OutWrite, Session, Store
     from chatrun.wire.records import OutBatch
 
-OPS = ("send", "send", "send", "stop", "action", "end-run", "reload", "crash", "wait", "settle")
+OPS = "send send send stop action regenerate end-run reload crash wait settle".split()    "send",
+    "send",
+    "stop",
+    "action",
+    "regenerate",
+    "end-run",
+    "reload",
+    "crash",
+    "wait",
+    "settle",
+)
 LIMIT_S = 60
 
 
@@ -101,8 +111,9 @@ class World:
                 seq = await self._append(live, {"kind": "message", "payload": payload})
                 self.sent.append((seq, f"m{number}"))
                 self.awaited.append(seq)
-            case "action":
-                payload = {"trigger": "action", "action": {}}
+            case "action" | "regenerate":
+                trigger = "action" if op == "action" else "regenerate-message"
+                payload = {"trigger": trigger, "action": {}}
                 self.awaited.append(
                     await self._append(live, {"kind": "message", "payload": payload})
                 )
