@@ -33,17 +33,7 @@ if TYPE_CHECKING:
     from chatrun.store.base import OutWrite, Session, Store
     from chatrun.wire.records import OutBatch
 
-OPS = "send send send stop action regenerate end-run reload crash wait settle".split()    "send",
-    "send",
-    "stop",
-    "action",
-    "regenerate",
-    "end-run",
-    "reload",
-    "crash",
-    "wait",
-    "settle",
-)
+OPS = "send send send stop action regenerate end-run reload crash wait settle".split()
 LIMIT_S = 60
 
 
