@@ -351,3 +351,30 @@ async def test_the_instructions_of_a_turn_come_from_its_providers() -> None:
 
     async with harness(my_chat) as h:
         assert (await h.send("hi")).text == "You answer test-chat."
+
+
+async def test_the_history_tells_which_tool_calls_wait_and_which_were_just_resolved() -> None:
+    seen: list[tuple[list[str], list[str], list[str]]] = []
+
+    @chat.task("my-chat")
+    async def my_chat(turn: Turn[Any]) -> AsyncIterator[Any]:
+        history = turn.history
+        waiting = [call["toolCallId"] for call in history.pending_tool_calls()]
+        asked = [call["toolCallId"] for call in history.pending_approvals()]
+        fresh = [call["toolCallId"] for call in history.new_tool_results()]
+        seen.append((waiting, asked, fresh))
+        if turn.number == 0:
+            for call_id in ("answered", "unanswered", "approved"):
+                yield {"type": "tool-input-available", "toolCallId": call_id} | {
+                    "toolName": "ask",
+                    "input": {},
+                }
+            yield {"type": "tool-approval-request", "approvalId": "a", "toolCallId": "approved"}
+
+    async with harness(my_chat) as h:
+        await h.send("hi")
+        answer = (await h.messages())[-1]
+        part = {"type": "tool-ask", "toolCallId": "answered", "state": "output-available"}
+        await h.send({**answer, "parts": [{**part, "output": 1}]})
+
+    assert seen == [([], [], []), (["unanswered"], ["approved"], ["answered"])]
