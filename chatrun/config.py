@@ -140,11 +140,6 @@ class Settings:
     slow_reader_s: float = _key("limits.slow_reader_s", _SECONDS, 30.0)
     """How long a reader may take nothing of what is sent before it is disconnected."""
 
-    @property
-    def state_folder(self) -> Path:
-        """Where chatrun keeps what it needs between runs: the secret, the server's address."""
-        return self.folder / ".chatrun"
-
 
 _KEYS: Final = {
     (item.metadata["section"], item.metadata["name"]): item

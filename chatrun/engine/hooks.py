@@ -80,7 +80,7 @@ class PrepareMessages:
 
     turn: Turn[Any]
     messages: tuple[ModelMessage, ...]
-    reason: Literal["run", "compaction-rebuild", "compaction-result"] = "run"
+    reason: Literal["run", "compaction-result"] = "run"
 
 
 @dataclass(frozen=True, slots=True)

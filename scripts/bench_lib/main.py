@@ -62,7 +62,7 @@ def main() -> int:
 def _options() -> Any:
     parser = argparse.ArgumentParser(
         prog="scripts/bench",
-        description="Measure the promises of design and README. Nothing is asserted.",
+        description="Measure what chatrun promises. Nothing is asserted.",
         epilog="\n".join(f"  {name:10} {text}" for name, text in BENCHES.items()),
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )

@@ -13,6 +13,7 @@ from chatrun.cli.chat.interrupts import Interrupts
 from chatrun.cli.chat.plain import call_text
 from chatrun.cli.chat.reading import read_answer
 from chatrun.cli.chat.safe import SafeText, safe_line
+from chatrun.errors import ChatrunError
 from chatrun.messages.types import tool_name
 
 if TYPE_CHECKING:
@@ -34,7 +35,7 @@ async def ask_once(opening: Opening, text: str, *, jsonl: bool) -> int:
         chat_id = await desk.session_of(opening, task)
         async with desk.chat(task, chat_id) as chat:
             if chat_id is not None:
-                with contextlib.suppress(Exception):
+                with contextlib.suppress(ChatrunError):
                     await chat.history()  # where the session stands; the answer comes without
             return await _answer(chat, text, jsonl=jsonl)
 

@@ -62,11 +62,6 @@ class Place:
         return self.desk.server
 
     @property
-    def is_connected(self) -> bool:
-        """Whether a server was found."""
-        return self._desk is not None
-
-    @property
     def desk(self) -> Desk:
         """Where chats are opened, once connected."""
         assert self._desk is not None
