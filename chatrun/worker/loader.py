@@ -46,6 +46,7 @@ def load_tasks(root: Path, files: Sequence[Path]) -> Loaded:
     if str(root) not in sys.path:
         sys.path.insert(0, str(root))
     _read_sources_of(root)
+    _forget_modules_of(root)
     importlib.invalidate_caches()
     loaded = Loaded()
     for path in files:
@@ -74,6 +75,13 @@ class _SourceLoader(SourceFileLoader):
         code = self.source_to_code(self.get_data(path), path)
         assert isinstance(code, CodeType)
         return code
+
+
+def _forget_modules_of(root: Path) -> None:
+    """Have the project imported anew, where an earlier version lives in the same process."""
+    for name, module in list(sys.modules.items()):
+        if name != "__main__" and is_users(getattr(module, "__file__", None) or "/", root):
+            del sys.modules[name]
 
 
 def _read_sources_of(root: Path) -> None:

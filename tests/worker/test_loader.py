@@ -151,3 +151,12 @@ def test_a_cached_compilation_of_another_save_is_not_believed(root: Path) -> Non
     load_tasks(root, find_task_files(root))
 
     assert sys.modules["quick"].value == 2
+
+
+def test_loading_again_in_the_same_process_takes_up_what_was_saved(root: Path) -> None:
+    write(root, tasks__one=TASK.format(id="before"))
+    before = load_tasks(root, find_task_files(root))
+    write(root, tasks__one=TASK.format(id="after"))
+    after = load_tasks(root, find_task_files(root))
+
+    assert (list(before.tasks), list(after.tasks)) == (["before"], ["after"])
